@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analysis.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <unordered_set>
+
+namespace drill {
+namespace {
+
+using std::chrono::microseconds;
+
+double seconds(microseconds d) { return std::chrono::duration<double>(d).count(); }
+
+void count(const customer& c, figures& f) {
+  ++f.offered;
+  switch (c.how) {
+    case outcome::full: ++f.full; break;
+    case outcome::degraded: ++f.degraded; break;
+    case outcome::error: ++f.errors; break;
+    case outcome::gave_up:
+    case outcome::not_sent: ++f.unanswered; break;
+  }
+  if (c.how != outcome::degraded) return;
+  for (const dependency d : all_dependencies) f.degraded_by[d] += c.degraded[d] ? 1 : 0;
+}
+
+/// Attempts to `d` up to `t`, linear between samples.
+double attempts_until(const std::vector<shop_sample>& samples, dependency d, microseconds t) {
+  const auto after = std::lower_bound(samples.begin(), samples.end(), t,
+                                      [](const shop_sample& s, microseconds at) { return s.at < at; });
+  if (samples.empty()) return 0;
+  if (after == samples.end()) return static_cast<double>(samples.back().stats.of[d].attempts);
+  const double until_after = static_cast<double>(after->stats.of[d].attempts);
+  if (after == samples.begin()) return until_after;
+  const shop_sample& before = *std::prev(after);
+  const double until_before = static_cast<double>(before.stats.of[d].attempts);
+  return until_before +
+         (until_after - until_before) * seconds(t - before.at) / seconds(after->at - before.at);
+}
+
+double attempts_per_s(const run_record& r, dependency d, time_span when) {
+  if (when.length() <= microseconds(0)) return 0;
+  return (attempts_until(r.shop, d, when.end) - attempts_until(r.shop, d, when.begin)) /
+         seconds(when.length());
+}
+
+/// Of those for whom `moment` lies within `when`.
+template <std::invocable<const customer&> Moment>
+figures figures_of(const run_record& r, time_span when, Moment moment) {
+  figures f{.when = when};
+  std::vector<microseconds> waited;
+  std::vector<microseconds> waited_all;
+  for (const customer& c : r.customers) {
+    if (!when.contains(moment(c))) continue;
+    count(c, f);
+    waited_all.push_back(c.waited);
+    if (c.how != outcome::error) waited.push_back(c.waited);
+  }
+  f.p50 = percentile(waited, 0.5);
+  f.p99 = percentile(waited, 0.99);
+  f.max = percentile(waited, 1);
+  f.p99_of_all = percentile(waited_all, 0.99);
+  for (const dependency d : all_dependencies) f.attempts_per_s[d] = attempts_per_s(r, d, when);
+  return f;
+}
+
+isolation isolation_in(const run_record& r, const played_act& a) {
+  isolation i{.act = a.what.title, .victim = a.what.victim};
+  i.healthy_per_s = attempts_per_s(r, i.victim, r.acts.front().when);
+  std::uint64_t at_opening = 0;
+  for (const shop_sample& s : r.shop) {
+    if (!a.when.contains(s.at)) continue;
+    const dependency_stats& victim = s.stats.of[i.victim];
+    if (!i.breaker_opened && victim.breaker == breaker_view::open) {
+      i.breaker_opened = true;
+      i.open.begin = s.at;
+      at_opening = victim.attempts;
+    }
+    i.open.end = s.at;
+    i.attempts = victim.attempts - at_opening;
+  }
+  return i;
+}
+
+}  // namespace
+
+microseconds percentile(std::vector<microseconds> values, double share) {
+  if (values.empty()) return microseconds(0);
+  const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(values.size())));
+  const std::size_t index = std::clamp<std::size_t>(rank, 1, values.size()) - 1;
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(index), values.end());
+  return values[index];
+}
+
+figures figures_within(const run_record& r, time_span when) {
+  return figures_of(r, when, [](const customer& c) { return c.came_at; });
+}
+
+figures figures_ended_within(const run_record& r, time_span when) {
+  return figures_of(r, when, [](const customer& c) { return c.came_at + c.waited; });
+}
+
+std::vector<figures> figures_by_act(const run_record& r) {
+  std::vector<figures> all;
+  for (const played_act& a : r.acts) all.push_back(figures_within(r, a.when));
+  return all;
+}
+
+std::vector<figures> figures_over_time(const run_record& r, microseconds step) {
+  std::vector<figures> all;
+  const microseconds end = r.whole().end;
+  for (microseconds t{0}; t + step <= end; t += step) {
+    all.push_back(figures_within(r, {t, t + 2 * step > end ? end : t + step}));
+  }
+  return all;
+}
+
+std::vector<breaker_band> breaker_bands(const run_record& r, dependency d) {
+  std::vector<breaker_band> bands;
+  for (const shop_sample& s : r.shop) {
+    if (s.at >= r.whole().end) break;
+    const breaker_view state = s.stats.of[d].breaker;
+    if (!bands.empty()) bands.back().when.end = s.at;
+    if (bands.empty() || bands.back().state != state) bands.push_back({{s.at, s.at}, state});
+  }
+  if (!bands.empty()) bands.back().when.end = r.whole().end;
+  return bands;
+}
+
+double isolation::open_per_s() const {
+  return open.length() > microseconds(0) ? static_cast<double>(attempts) / seconds(open.length()) : 0;
+}
+
+double isolation::reduction() const {
+  return breaker_opened && healthy_per_s > 0 ? 1 - open_per_s() / healthy_per_s : 0;
+}
+
+std::vector<isolation> isolations(const run_record& r) {
+  std::vector<isolation> all;
+  for (const played_act& a : r.acts) {
+    if (is_dead(a.what.what)) all.push_back(isolation_in(r, a));
+  }
+  return all;
+}
+
+reconciliation reconcile(const run_record& r) {
+  std::unordered_set<std::uint64_t> accepted;
+  for (const customer& c : r.customers) {
+    if (is_answered(c.how)) accepted.insert(c.order);
+  }
+  reconciliation found;
+  std::uint64_t both = 0;
+  for (const std::uint64_t order : r.audit.orders) {
+    accepted.contains(order) ? ++both : ++found.charged_without_order;
+  }
+  found.never_charged = accepted.size() - both;
+  return found;
+}
+
+}  // namespace drill

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_DRILL_ANALYSIS_HPP
+#define SEAWALL_DRILL_ANALYSIS_HPP
+
+// From what was observed to figures. Pure functions of a record.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "record.hpp"
+
+namespace drill {
+
+/// Nearest rank: the smallest value that at least `share` (0 to 1) of them do not exceed. Zero if there is
+/// none.
+std::chrono::microseconds percentile(std::vector<std::chrono::microseconds> values, double share);
+
+struct figures {
+  time_span when;
+  std::uint64_t offered = 0;
+  std::uint64_t full = 0;
+  std::uint64_t degraded = 0;
+  std::uint64_t errors = 0;
+  std::uint64_t unanswered = 0;  ///< gave up, or could not even be sent
+  per_dependency<std::uint64_t> degraded_by = {};
+  /// Of those who were answered or gave up. A customer who gave up has waited for the whole patience, at
+  /// least. Error pages are not among them: they count against availability, and their quickness is no merit.
+  std::chrono::microseconds p50{0};
+  std::chrono::microseconds p99{0};
+  std::chrono::microseconds max{0};
+  /// Of everybody, error pages too.
+  std::chrono::microseconds p99_of_all{0};
+  per_dependency<double> attempts_per_s = {};
+
+  double availability() const { return offered == 0 ? 0 : static_cast<double>(full + degraded) / offered; }
+  double degraded_share() const { return offered == 0 ? 0 : static_cast<double>(degraded) / offered; }
+  bool has_latency() const { return full + degraded + unanswered > 0; }
+};
+
+/// Of those who came, and what was sent, within `when`.
+figures figures_within(const run_record& r, time_span when);
+
+/// Of those who were answered, or gave up, within `when`: what one can know while it goes on.
+figures figures_ended_within(const run_record& r, time_span when);
+
+std::vector<figures> figures_by_act(const run_record& r);
+
+/// In steps of `step`; the last one is longer by what is left over.
+std::vector<figures> figures_over_time(const run_record& r, std::chrono::microseconds step);
+
+struct breaker_band {
+  time_span when;
+  breaker_view state = breaker_view::absent;
+};
+
+/// As sampled: resolution a tenth of a second.
+std::vector<breaker_band> breaker_bands(const run_record& r, dependency d);
+
+/// How well a dead dependency was left alone.
+struct isolation {
+  std::string act;
+  dependency victim = dependency::inventory;
+  double healthy_per_s = 0;  ///< attempts sent to it in the first act
+  bool breaker_opened = false;
+  time_span open = {};         ///< from the first sample that shows the breaker open to the end of the act
+  std::uint64_t attempts = 0;  ///< sent to it in that span, probes included
+
+  double open_per_s() const;
+  double reduction() const;  ///< 0.99: of a hundred attempts, one is left
+};
+
+std::vector<isolation> isolations(const run_record& r);
+
+/// The customers' view of their orders against the books of payment.
+struct reconciliation {
+  std::uint64_t charged_without_order = 0;  ///< charged, but the customer saw an error page or no answer
+  std::uint64_t never_charged = 0;          ///< the shop accepted the order, and its payment was lost
+};
+
+reconciliation reconcile(const run_record& r);
+
+}  // namespace drill
+
+#endif  // SEAWALL_DRILL_ANALYSIS_HPP

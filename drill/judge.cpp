@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "judge.hpp"
+
+#include <algorithm>
+
+#include "checkout.hpp"
+#include <fmt/format.h>
+
+namespace drill {
+namespace {
+
+constexpr double availability_required = 0.99;
+constexpr double lead_required = 0.05;
+constexpr double reduction_required = 0.90;
+
+double percent(double share) { return 100 * share; }
+
+// A run without a single customer proves nothing.
+criterion availability(const evidence& e) {
+  return {"checkout stays available with seawall", fmt::format(">= {:.0f}%", percent(availability_required)),
+          fmt::format("{:.2f}% ({} of {})", percent(e.seawall.availability()),
+                      e.seawall.full + e.seawall.degraded, e.seawall.offered),
+          e.seawall.offered > 0 && e.seawall.availability() >= availability_required};
+}
+
+criterion lead(const evidence& e) {
+  const double points = e.seawall.availability() - e.bare.availability();
+  return {"bare calls do clearly worse in the same timeline",
+          fmt::format(">= {:.0f} points", percent(lead_required)),
+          fmt::format("{:.1f} points (bare {:.2f}%)", percent(points), percent(e.bare.availability())),
+          e.bare.offered > 0 && points >= lead_required};
+}
+
+criterion left_alone(const isolation& i) {
+  criterion c{fmt::format("{}: attempts while its breaker is open", i.act),
+              fmt::format("> {:.0f}% fewer than in the first act", percent(reduction_required)), "", false};
+  if (!i.breaker_opened) {
+    c.measured = "the breaker did not open";
+    return c;
+  }
+  c.measured = fmt::format("{:.1f}% fewer ({:.1f}/s after {:.1f}/s; {} in {:.1f} s)", percent(i.reduction()),
+                           i.open_per_s(), i.healthy_per_s, i.attempts,
+                           std::chrono::duration<double>(i.open.length()).count());
+  c.met = i.open.length() > i.open.length().zero() && i.reduction() > reduction_required;
+  return c;
+}
+
+criterion bounded(const evidence& e) {
+  const auto limit = checkout_deadline + latency_tolerance;
+  const std::chrono::duration<double, std::milli> p99 = e.seawall.p99_of_all;
+  return {"p99 of all checkouts is bounded by the deadline",
+          fmt::format("<= {} + {} ms", checkout_deadline.count(), latency_tolerance.count()),
+          fmt::format("{:.0f} ms", p99.count()), e.seawall.offered > 0 && p99 <= limit};
+}
+
+criterion nothing_twice(const evidence& e) {
+  return {"no order is charged twice", "0",
+          fmt::format("{} ({} repeats recognised)", e.books.double_charges, e.books.repeats_recognised),
+          e.books.charges > 0 && e.books.double_charges == 0};
+}
+
+criterion nothing_lost(const evidence& e) {
+  return {"no accepted order is left unpaid", "0", fmt::format("{}", e.orders.never_charged),
+          e.books.charges > 0 && e.orders.never_charged == 0};
+}
+
+}  // namespace
+
+evidence evidence_of(const run_record& bare, const run_record& seawall) {
+  return {.bare = figures_within(bare, bare.whole()),
+          .seawall = figures_within(seawall, seawall.whole()),
+          .dead = isolations(seawall),
+          .books = seawall.audit,
+          .orders = reconcile(seawall)};
+}
+
+std::vector<criterion> judge(const evidence& e) {
+  std::vector<criterion> criteria{availability(e), lead(e)};
+  for (const isolation& i : e.dead) criteria.push_back(left_alone(i));
+  if (e.dead.empty()) criteria.push_back({"a dependency dies", "at least once", "never", false});
+  criteria.push_back(bounded(e));
+  criteria.push_back(nothing_twice(e));
+  criteria.push_back(nothing_lost(e));
+  return criteria;
+}
+
+bool all_met(const std::vector<criterion>& criteria) {
+  return std::all_of(criteria.begin(), criteria.end(), [](const criterion& c) { return c.met; });
+}
+
+}  // namespace drill

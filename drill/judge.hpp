@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_DRILL_JUDGE_HPP
+#define SEAWALL_DRILL_JUDGE_HPP
+
+// Did the drill show what it is there to show?
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "analysis.hpp"
+
+namespace drill {
+
+/// What the judge looks at, apart from the processes that it came from.
+struct evidence {
+  figures bare;
+  figures seawall;
+  std::vector<isolation> dead;  ///< with seawall: a dead dependency behind its open breaker
+  payment_audit books;          ///< with seawall
+  reconciliation orders;        ///< with seawall
+};
+
+evidence evidence_of(const run_record& bare, const run_record& seawall);
+
+struct criterion {
+  std::string what;
+  std::string required;
+  std::string measured;
+  bool met = false;
+};
+
+/// On top of the checkout's deadline: the way to the shop and back, and a scheduler with other things to do.
+inline constexpr std::chrono::milliseconds latency_tolerance{150};
+
+std::vector<criterion> judge(const evidence& e);
+
+bool all_met(const std::vector<criterion>& criteria);
+
+}  // namespace drill
+
+#endif  // SEAWALL_DRILL_JUDGE_HPP

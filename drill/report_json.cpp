@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report_json.hpp"
+
+#include <chrono>
+
+#include "analysis.hpp"
+#include "checkout.hpp"
+#include "json_writer.hpp"
+
+namespace drill {
+namespace {
+
+using std::chrono::microseconds;
+
+double seconds(microseconds d) { return std::chrono::duration<double>(d).count(); }
+double milliseconds(microseconds d) { return std::chrono::duration<double, std::milli>(d).count(); }
+
+void write(json_writer& w, time_span when) {
+  w.member("begin_s", seconds(when.begin));
+  w.member("end_s", seconds(when.end));
+}
+
+void write(json_writer& w, const figures& f) {
+  w.object([&] {
+    write(w, f.when);
+    w.member("offered", f.offered);
+    w.member("full", f.full);
+    w.member("degraded", f.degraded);
+    w.member("errors", f.errors);
+    w.member("unanswered", f.unanswered);
+    w.member("has_latency", f.has_latency());
+    w.member("p50_ms", milliseconds(f.p50));
+    w.member("p99_ms", milliseconds(f.p99));
+    w.member("max_ms", milliseconds(f.max));
+    w.key("attempts_per_s").object([&] {
+      for (const dependency d : all_dependencies) w.member(name_of(d), f.attempts_per_s[d]);
+    });
+    w.key("degraded_by").object([&] {
+      for (const dependency d : all_dependencies) w.member(name_of(d), f.degraded_by[d]);
+    });
+  });
+}
+
+void write_acts(json_writer& w, const run_record& r) {
+  w.array_of(r.acts, [&](const played_act& a) {
+    w.object([&] {
+      w.member("title", a.what.title);
+      w.member("trouble", a.what.what != trouble::none);
+      w.member("victim", a.what.what == trouble::none ? "" : name_of(a.what.victim));
+      w.key("figures");
+      write(w, figures_within(r, a.when));
+    });
+  });
+}
+
+void write_breakers(json_writer& w, const run_record& r) {
+  w.object([&] {
+    for (const dependency d : all_dependencies) {
+      w.key(name_of(d)).array_of(breaker_bands(r, d), [&](const breaker_band& b) {
+        w.object([&] {
+          w.member("state", name_of(b.state));
+          write(w, b.when);
+        });
+      });
+    }
+  });
+}
+
+void write_books(json_writer& w, const run_record& r) {
+  const reconciliation found = reconcile(r);
+  w.object([&] {
+    w.member("charges", r.audit.charges);
+    w.member("repeats_recognised", r.audit.repeats_recognised);
+    w.member("double_charges", r.audit.double_charges);
+    w.member("charged_without_order", found.charged_without_order);
+    w.member("never_charged", found.never_charged);
+    if (r.shop.empty()) return;
+    w.member("queued", r.shop.back().stats.payments_queued);
+    w.member("captured_later", r.shop.back().stats.payments_captured);
+  });
+}
+
+void write(json_writer& w, const run_record& r, microseconds step) {
+  w.object([&] {
+    w.member("name", name_of(r.kind));
+    w.key("total");
+    write(w, figures_within(r, r.whole()));
+    w.key("acts");
+    write_acts(w, r);
+    w.key("series").array_of(figures_over_time(r, step), [&](const figures& f) { write(w, f); });
+    w.key("breakers");
+    write_breakers(w, r);
+    w.key("payments");
+    write_books(w, r);
+  });
+}
+
+}  // namespace
+
+std::string json_report(const options& o, const run_record& bare, const run_record& seawall,
+                        const std::vector<criterion>& criteria) {
+  const microseconds step(o.pace == pace::quick ? 250'000 : 1'000'000);
+  json_writer w;
+  w.object([&] {
+    w.member("rate_per_s", o.rate_per_s);
+    w.member("seed", o.seed);
+    w.member("patience_ms", customer_patience.count());
+    w.member("deadline_ms", checkout_deadline.count());
+    w.member("step_s", seconds(step));
+    w.key("criteria").array_of(criteria, [&](const criterion& c) {
+      w.object([&] {
+        w.member("what", c.what);
+        w.member("required", c.required);
+        w.member("measured", c.measured);
+        w.member("met", c.met);
+      });
+    });
+    w.key("bare");
+    write(w, bare, step);
+    w.key("seawall");
+    write(w, seawall, step);
+  });
+  return w.text();
+}
+
+}  // namespace drill

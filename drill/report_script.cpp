@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report_page.hpp"
+
+namespace drill {
+
+std::string_view report_script() {
+  return R"js('use strict';
+const data = JSON.parse(document.getElementById('data').textContent);
+const runs = [data.bare, data.seawall];
+const dependencies = Object.keys(data.seawall.total.attempts_per_s);
+const end = data.seawall.total.end_s;
+const tip = document.getElementById('tip');
+
+// Text.
+
+const percent = (part, whole) => whole ? (100 * part / whole).toFixed(1) + '%' : '-';
+const availability = f => f.offered ? (f.full + f.degraded) / f.offered : null;
+const ms = v => v === null ? '-' : v < 1000 ? v.toFixed(0) + ' ms' : (v / 1000).toFixed(2) + ' s';
+const latency = (f, name) => f.has_latency ? f[name] : null;
+
+// Elements.
+
+function html(tag, attributes, ...children) {
+  const e = document.createElement(tag);
+  for (const [k, v] of Object.entries(attributes)) e.setAttribute(k, v);
+  e.append(...children);
+  return e;
+}
+function svg(tag, attributes, text) {
+  const e = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [k, v] of Object.entries(attributes)) e.setAttribute(k, v);
+  if (text !== undefined) e.textContent = text;
+  return e;
+}
+const place = id => document.getElementById(id);
+
+function legend(host, entries) {
+  const row = html('div', {class: 'legend'});
+  for (const [label, colour, kind] of entries) {
+    const mark = html('i', {class: kind || ''});
+    mark.style[kind ? 'borderColor' : 'background'] = `var(--${colour})`;
+    row.append(html('span', {}, mark, label));
+  }
+  host.append(row);
+}
+
+// A chart: time to the right, a scale upwards, the acts behind.
+
+const width = 1072, left = 52, right = 8;
+const x = t => left + (width - left - right) * t / end;
+const middle = f => (f.begin_s + f.end_s) / 2;
+
+class Chart {
+  constructor(host, {height, scale, ticks, format, named, band = 0}) {
+    this.top = named ? 34 : 8;
+    this.bottom = this.top + height;
+    this.scale = scale;
+    const all = this.bottom + band + 22;
+    this.root = svg('svg', {viewBox: `0 0 ${width} ${all}`, role: 'img'});
+    this.shade(named);
+    for (const v of ticks) this.rule(v, format(v));
+    for (let t = 0; t <= end; t += end > 25 ? 5 : 1) {
+      this.add('text', {x: x(t), y: all - 4, 'text-anchor': 'middle'}, t + ' s');
+    }
+    this.cursor = svg('line', {class: 'cursor', y1: this.top, y2: this.bottom + band});
+    host.append(this.root);
+  }
+  add(tag, attributes, text) { this.root.append(svg(tag, attributes, text)); }
+  y(v) { return this.bottom - (this.bottom - this.top) * Math.min(1, Math.max(0, this.scale(v))); }
+
+  shade(named) {
+    for (const a of data.seawall.acts) {
+      const {begin_s, end_s} = a.figures;
+      const w = x(end_s) - x(begin_s);
+      const box = {x: x(begin_s), y: this.top, width: w, height: this.bottom - this.top};
+      if (a.trouble) this.add('rect', {class: 'shade', ...box});
+      this.add('line', {class: 'change', x1: x(begin_s), x2: x(begin_s), y1: this.top, y2: this.bottom});
+      if (!named) continue;
+      const [first, ...rest] = a.title.split(' ');
+      const middle = x(begin_s) + w / 2;
+      this.add('text', {class: 'act', x: middle, y: 13, 'text-anchor': 'middle'}, first);
+      this.add('text', {class: 'act', x: middle, y: 26, 'text-anchor': 'middle'}, rest.join(' '));
+    }
+  }
+  rule(v, label) {
+    this.add('line', {class: 'grid', x1: left, x2: width - right, y1: this.y(v), y2: this.y(v)});
+    this.add('text', {x: left - 6, y: this.y(v) + 4, 'text-anchor': 'end'}, label);
+  }
+  limit(v, label) {
+    this.add('line', {class: 'limit', x1: left, x2: width - right, y1: this.y(v), y2: this.y(v)});
+    this.add('text', {x: width - right - 4, y: this.y(v) - 4, 'text-anchor': 'end'}, label);
+  }
+  // Level within a step: no slope pretends to know what happened in between.
+  line(series, value, colour, thin) {
+    let path = '', pen = 'M';
+    for (const f of series) {
+      const v = value(f);
+      if (v === null) { pen = 'M'; continue; }
+      path += `${pen}${x(f.begin_s).toFixed(1)} ${this.y(v).toFixed(1)}H${x(f.end_s).toFixed(1)}`;
+      pen = 'L';
+    }
+    this.add('path', {class: 'line' + (thin ? ' thin' : ''), d: path, stroke: `var(--${colour})`});
+  }
+  // What lies between two heights.
+  area(series, from, to, colour) {
+    let path = '';
+    for (const f of series) {
+      if (to(f) <= from(f)) continue;
+      path += `M${x(f.begin_s).toFixed(1)} ${this.y(from(f)).toFixed(1)}V${this.y(to(f)).toFixed(1)}` +
+              `H${x(f.end_s).toFixed(1)}V${this.y(from(f)).toFixed(1)}Z`;
+    }
+    this.add('path', {d: path, fill: `var(--${colour})`});
+  }
+  bands(list) {
+    for (const b of list) {
+      if (b.state === 'none') continue;
+      const w = Math.max(0.5, x(b.end_s) - x(b.begin_s));
+      this.add('rect', {x: x(b.begin_s), y: this.bottom + 3, width: w, height: 9, fill: `var(--${b.state})`});
+    }
+  }
+  // `lines` gives the text for the step at index i.
+  hover(lines) {
+    this.root.append(this.cursor);
+    const steps = data.seawall.series;
+    this.root.addEventListener('mousemove', e => {
+      const box = this.root.getBoundingClientRect();
+      const t = ((e.clientX - box.left) * width / box.width - left) / (width - left - right) * end;
+      const i = steps.findIndex(f => f.begin_s <= t && t < f.end_s);
+      if (i < 0) return this.leave();
+      for (const k of ['x1', 'x2']) this.cursor.setAttribute(k, x(middle(steps[i])));
+      this.cursor.style.visibility = 'visible';
+      tip.textContent = `${steps[i].begin_s.toFixed(2)} s\n` + lines(i);
+      tip.style.display = 'block';
+      tip.style.left = Math.min(e.clientX + 14, innerWidth - tip.offsetWidth - 8) + 'px';
+      tip.style.top = e.clientY + 14 + 'px';
+    });
+    this.root.addEventListener('mouseleave', () => this.leave());
+  }
+  leave() {
+    this.cursor.style.visibility = 'hidden';
+    tip.style.display = 'none';
+  }
+}
+
+const at = (run, i) => run.series[Math.min(i, run.series.length - 1)];
+const forBoth = text => i => runs.map(r => r.name.padEnd(9) + text(at(r, i))).join('\n');
+
+// The page, from top to bottom.
+
+function drawHead() {
+  const failed = data.criteria.filter(c => !c.met).length;
+  place('what').append(
+      `${data.rate_per_s} checkouts per second, ${end.toFixed(0)} s for each run, seed ${data.seed}. `,
+      html('span', {class: failed ? 'fail' : 'pass'},
+           failed ? `${failed} of ${data.criteria.length} criteria are not met.` : 'All criteria are met.'));
+  const line = (r, text) => html('div', {class: 'is-' + r.name}, r.name, html('b', {}, text));
+  const tile = (title, text) =>
+      html('div', {class: 'tile'}, html('h3', {}, title), ...runs.map(r => line(r, text(r))));
+  place('tiles').append(
+      tile('checkouts answered', r => percent(r.total.full + r.total.degraded, r.total.offered)),
+      tile('p99 of the wait', r => ms(r.total.p99_ms)),
+      tile('charged without an order', r => String(r.payments.charged_without_order)),
+      tile('double charges', r => String(r.payments.double_charges)));
+}
+
+function drawAvailability() {
+  const host = place('availability');
+  legend(host, [['bare', 'bare', 'line'], ['seawall', 'seawall', 'line']]);
+  const c = new Chart(host, {height: 190, scale: v => v, ticks: [0, .25, .5, .75, 1],
+                             format: v => 100 * v + '%', named: true});
+  for (const r of runs) c.line(r.series, availability, r.name);
+  c.hover(forBoth(f => percent(f.full + f.degraded, f.offered)));
+}
+
+function drawOutcomes() {
+  const host = place('outcomes');
+  legend(host, [['full answer', 'seawall'], ['degraded answer', 'degraded'], ['error page', 'error'],
+                ['no answer', 'silence']]);
+  const top = Math.ceil(data.rate_per_s * 1.15 / 25) * 25;
+  const rate = (...names) => f => names.reduce((sum, n) => sum + f[n], 0) / (f.end_s - f.begin_s);
+  for (const r of runs) {
+    host.append(html('div', {class: 'note is-' + r.name}, r.name));
+    const c = new Chart(host, {height: 105, scale: v => v / top, ticks: [0, data.rate_per_s],
+                               format: v => v + '/s'});
+    const heights = [() => 0, rate('full'), rate('full', 'degraded'), rate('full', 'degraded', 'errors'),
+                     rate('full', 'degraded', 'errors', 'unanswered')];
+    ['seawall', 'degraded', 'error', 'silence'].forEach(
+        (colour, i) => c.area(r.series, heights[i], heights[i + 1], colour));
+    c.hover(i => {
+      const f = at(r, i);
+      return [`full       ${f.full}`, `degraded   ${f.degraded}`, `error page ${f.errors}`,
+              `no answer  ${f.unanswered}`].join('\n');
+    });
+  }
+}
+
+function drawLatency() {
+  const host = place('latency');
+  legend(host, [['bare p99', 'bare', 'line'], ['bare p50', 'bare', 'dashed'],
+                ['seawall p99', 'seawall', 'line'], ['seawall p50', 'seawall', 'dashed']]);
+  const c = new Chart(host, {height: 200, scale: v => Math.log10(v / 10) / Math.log10(300),
+                             ticks: [10, 30, 100, 300, 1000], format: v => v + ' ms'});
+  c.limit(data.deadline_ms, "deadline of seawall's checkout");
+  c.limit(data.patience_ms, 'patience of the customers');
+  for (const r of runs) {
+    c.line(r.series, f => latency(f, 'p50_ms'), r.name, true);
+    c.line(r.series, f => latency(f, 'p99_ms'), r.name);
+  }
+  c.hover(forBoth(f => `p50 ${ms(latency(f, 'p50_ms'))}  p99 ${ms(latency(f, 'p99_ms'))}`));
+}
+
+function drawAttempts() {
+  const host = place('attempts');
+  legend(host, [['bare', 'bare', 'line'], ['seawall', 'seawall', 'line'], ['breaker closed', 'closed'],
+                ['half-open', 'half-open'], ['open', 'open']]);
+  const steps = runs.flatMap(r => r.series);
+  const peak = Math.max(data.rate_per_s, ...steps.flatMap(f => Object.values(f.attempts_per_s)));
+  const top = Math.ceil(peak * 1.1 / 50) * 50;
+  for (const d of dependencies) {
+    host.append(html('div', {class: 'note'}, d));
+    const c = new Chart(host, {height: 110, scale: v => Math.sqrt(v / top),
+                               ticks: [0, Math.round(data.rate_per_s / 40) * 10, data.rate_per_s, top],
+                               format: v => v + '/s', band: 14});
+    for (const r of runs) c.line(r.series, f => f.attempts_per_s[d], r.name);
+    c.bands(data.seawall.breakers[d]);
+    c.hover(forBoth(f => f.attempts_per_s[d].toFixed(1) + '/s'));
+  }
+}
+
+function table(host, heads, rows) {
+  const cell = (tag, c) =>
+      Array.isArray(c) ? html(tag, {class: c[1], colspan: c[2] || 1}, c[0]) : html(tag, {}, c);
+  const t = html('table', {}, ...heads.map(head => html('tr', {}, ...head.map(c => cell('th', c)))));
+  for (const {cells, kind = ''} of rows) {
+    t.append(html('tr', {class: kind}, ...cells.map(c => cell('td', c))));
+  }
+  host.append(t);
+}
+
+function drawActs() {
+  const names = ['answered', 'degraded', 'p50', 'p99', 'max', 'attempts/s'];
+  const columns = (f, victim) => [
+      [percent(f.full + f.degraded, f.offered), 'first'], percent(f.degraded, f.offered),
+      ...['p50_ms', 'p99_ms', 'max_ms'].map(n => ms(latency(f, n))),
+      victim ? f.attempts_per_s[victim].toFixed(1) : ''];
+  const rows = data.seawall.acts.map((a, i) => ({cells: [
+      a.title, ...runs.flatMap(r => columns(r.acts[i].figures, a.victim))]}));
+  rows.push({cells: ['in all', ...runs.flatMap(r => columns(r.total, ''))], kind: 'sum'});
+  table(place('acts'), [['', ...runs.map(r => [r.name, 'first group is-' + r.name, names.length])],
+                        ['', ...runs.flatMap(() => names.map((n, i) => i ? n : [n, 'first']))]], rows);
+  place('acts').append(html('p', {class: 'note'}, 'attempts/s: sent to the dependency in trouble.'));
+}
+
+function drawCriteria() {
+  table(place('criteria'), [[['', 'text'], ['', 'text'], ['required', 'text'], ['measured', 'text']]],
+        data.criteria.map(c => ({cells: [[c.met ? 'PASS' : 'FAIL', 'text ' + (c.met ? 'pass' : 'fail')],
+                                         [c.what, 'text'], [c.required, 'text'], [c.measured, 'text']]})));
+}
+
+drawHead();
+drawAvailability();
+drawOutcomes();
+drawLatency();
+drawAttempts();
+drawActs();
+drawCriteria();
+)js";
+}
+
+}  // namespace drill

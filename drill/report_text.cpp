@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report_text.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace drill {
+namespace {
+
+using std::chrono::microseconds;
+
+std::string share_text(const figures& f, double share) {
+  return f.offered == 0 ? "-" : fmt::format("{:.1f}%", 100 * share);
+}
+
+std::string columns(const figures& f, std::string sick) {
+  return fmt::format("{:>7} {:>6} {:>7} {:>7} {:>7} {:>6}", share_text(f, f.availability()),
+                     share_text(f, f.degraded_share()), latency_text(f, f.p50), latency_text(f, f.p99),
+                     latency_text(f, f.max), sick);
+}
+
+std::string sick_rate(const act& a, const figures& f) {
+  return a.what == trouble::none ? "" : fmt::format("{:.1f}", f.attempts_per_s[a.victim]);
+}
+
+std::string heading() {
+  const std::string names =
+      fmt::format("{:>7} {:>6} {:>7} {:>7} {:>7} {:>6}", "ok", "degr.", "p50", "p99", "max", "sick/s");
+  return fmt::format("{:<22} {:>5} | {:^45} | {:^45}\n{:<22} {:>5} | {} | {}\n{:-<29}+{:-<47}+{:-<46}\n", "",
+                     "", "bare", "seawall", "act", "s", names, names, "", "", "");
+}
+
+std::string line(std::string_view title, const figures& bare, const figures& seawall,
+                 const std::string& bare_sick, const std::string& seawall_sick) {
+  return fmt::format("{:<22} {:>5.1f} | {} | {}\n", title,
+                     std::chrono::duration<double>(seawall.when.length()).count(), columns(bare, bare_sick),
+                     columns(seawall, seawall_sick));
+}
+
+std::string orders(const run_record& r) {
+  const reconciliation found = reconcile(r);
+  return fmt::format(
+      "{:<8} {} charges, {} repeats recognised, {} double charges; {} customers charged without an "
+      "order, {} accepted orders never charged\n",
+      name_of(r.kind), r.audit.charges, r.audit.repeats_recognised, r.audit.double_charges,
+      found.charged_without_order, found.never_charged);
+}
+
+std::string queue(const run_record& r) {
+  if (r.shop.empty()) return {};
+  const shop_stats& last = r.shop.back().stats;
+  return fmt::format(
+      "{:<8} {} payments queued for later, {} captured since, {} still queued, {} refused (queue full); "
+      "empty {:.1f} s after the last customer\n",
+      name_of(r.kind), last.payments_queued, last.payments_captured, last.payments_in_queue,
+      last.payments_refused, std::chrono::duration<double>(r.drained_after).count());
+}
+
+}  // namespace
+
+std::string latency_text(const figures& f, microseconds value) {
+  if (!f.has_latency()) return "-";
+  const double ms = std::chrono::duration<double, std::milli>(value).count();
+  return ms < 1000 ? fmt::format("{:.0f}ms", ms) : fmt::format("{:.2f}s", ms / 1000);
+}
+
+std::string summary(const run_record& bare, const run_record& seawall) {
+  const auto bare_acts = figures_by_act(bare);
+  const auto seawall_acts = figures_by_act(seawall);
+  std::string text = heading();
+  for (std::size_t i = 0; i < std::min(bare_acts.size(), seawall_acts.size()); ++i) {
+    const act& a = seawall.acts[i].what;
+    text += line(a.title, bare_acts[i], seawall_acts[i], sick_rate(a, bare_acts[i]),
+                 sick_rate(a, seawall_acts[i]));
+  }
+  text +=
+      line("in all", figures_within(bare, bare.whole()), figures_within(seawall, seawall.whole()), "", "");
+  text += fmt::format(
+      "\nok: answered within the {} s that a customer waits, degraded answers included, of all who came in the"
+      "\nact. degr.: answered without one or more dependencies. Latencies of those who were answered or gave up"
+      "\n(error pages are not answers), from the moment at which the request was to be sent. sick/s: attempts per"
+      "\nsecond that the storefront sent to the dependency in trouble.\n\n",
+      std::chrono::duration<double>(customer_patience).count());
+  return text + orders(bare) + orders(seawall) + queue(seawall);
+}
+
+std::string verdicts(const std::vector<criterion>& criteria) {
+  std::string text;
+  for (const criterion& c : criteria) {
+    text += fmt::format("{}  {}: {}, required {}\n", c.met ? "PASS" : "FAIL", c.what, c.measured, c.required);
+  }
+  return text;
+}
+
+}  // namespace drill

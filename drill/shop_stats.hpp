@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_DRILL_SHOP_STATS_HPP
+#define SEAWALL_DRILL_SHOP_STATS_HPP
+
+// What a storefront says about itself when the driver asks. Counters count from its start.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "dependencies.hpp"
+
+namespace drill {
+
+enum class breaker_view : std::uint8_t { absent, closed, half_open, open };
+
+std::string_view name_of(breaker_view b);
+
+struct dependency_stats {
+  std::uint64_t attempts = 0;  ///< requests sent to it, first tries, repeats and probes alike
+  breaker_view breaker = breaker_view::absent;
+
+  friend bool operator==(const dependency_stats&, const dependency_stats&) = default;
+};
+
+struct shop_stats {
+  per_dependency<dependency_stats> of = {};
+  std::uint64_t payments_queued = 0;    ///< accepted for later capture
+  std::uint64_t payments_captured = 0;  ///< of those, captured since
+  std::uint64_t payments_refused = 0;   ///< the queue was full
+  std::uint64_t payments_in_queue = 0;
+
+  friend bool operator==(const shop_stats&, const shop_stats&) = default;
+};
+
+std::string to_words(const shop_stats& s);
+std::optional<shop_stats> shop_stats_from_words(std::string_view words);
+
+}  // namespace drill
+
+#endif  // SEAWALL_DRILL_SHOP_STATS_HPP

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storefront.hpp"
+
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "child_process.hpp"
+#include "http_server.hpp"
+#include "options.hpp"
+
+namespace drill {
+namespace {
+
+void answer(const shop& s, const httplib::Request& request, httplib::Response& response) {
+  const auto order = std::strtoull(request.get_param_value("order").c_str(), nullptr, 10);
+  const checkout_answer a = s.checkout(order);
+  response.status = a.accepted ? 200 : 502;
+  std::string degraded;
+  for (const dependency d : all_dependencies) {
+    if (a.degraded[d]) degraded += degraded.empty() ? name_of(d) : "," + std::string(name_of(d));
+  }
+  if (!degraded.empty()) response.set_header("Degraded", degraded);
+  response.set_content(a.accepted ? a.page : "sorry\n", "text/plain");
+}
+
+}  // namespace
+
+int serve_storefront(std::span<const std::string_view> arguments) {
+  const auto port = [&](std::string_view flag) {
+    return static_cast<std::uint16_t>(
+        std::strtoul(std::string(flag_value(arguments, flag)).c_str(), nullptr, 10));
+  };
+  storefront_ports ports;
+  ports.own = port("--port");
+  for (const dependency d : all_dependencies) ports.of[d] = port("--" + std::string(name_of(d)));
+  const std::string_view kind = flag_value(arguments, "--kind");
+  if (kind == name_of(shop_kind::bare)) run_bare_storefront(ports);
+  if (kind == name_of(shop_kind::seawall)) run_seawall_storefront(ports);
+  return 2;
+}
+
+void run_storefront(std::uint16_t port, const shop& s) {
+  http_server server({.threads = 64, .waiting = 128, .backlog = 256});
+  server.Post("/checkout", [&](const httplib::Request& request, httplib::Response& response) {
+    answer(s, request, response);
+  });
+  server.open(port);
+  std::thread([&] { server.listen_after_bind(); }).detach();
+  serve_driver([&](std::string_view) { return to_words(s.stats()); });
+  // Threads may be stuck in calls.
+  std::_Exit(0);
+}
+
+}  // namespace drill

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_DRILL_STOREFRONT_HPP
+#define SEAWALL_DRILL_STOREFRONT_HPP
+
+// The process that customers talk to. Two of them, alike but for how they call their dependencies.
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string_view>
+
+#include "checkout.hpp"
+#include "dependencies.hpp"
+#include "shop_stats.hpp"
+
+namespace drill {
+
+/// The role `serve-storefront --kind bare|seawall --port P --inventory P --payment P --recommendations P`,
+/// until the driver has gone. Returns the exit status.
+int serve_storefront(std::span<const std::string_view> arguments);
+
+struct storefront_ports {
+  std::uint16_t own = 0;
+  per_dependency<std::uint16_t> of;
+};
+
+struct shop {
+  std::function<checkout_answer(std::uint64_t order)> checkout;  ///< called from many threads at once
+  std::function<shop_stats()> stats;
+};
+
+/// Answers customers and driver. Does not return.
+[[noreturn]] void run_storefront(std::uint16_t port, const shop& s);
+
+[[noreturn]] void run_bare_storefront(const storefront_ports& ports);
+[[noreturn]] void run_seawall_storefront(const storefront_ports& ports);
+
+}  // namespace drill
+
+#endif  // SEAWALL_DRILL_STOREFRONT_HPP

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storefront.hpp"
+
+// The storefront that most services start as: call, check the status, hand on the error. Its time-out is the
+// one that its HTTP library reads with by default, and its thread pool that of the other storefront.
+
+#include <chrono>
+#include <string>
+
+#include "dependency_client.hpp"
+
+namespace drill {
+
+void run_bare_storefront(const storefront_ports& ports) {
+  constexpr http_timeouts ordinary{.connect = std::chrono::seconds(5), .read = std::chrono::seconds(5)};
+  dependency_client inventory(ports.of[dependency::inventory]);
+  dependency_client payment(ports.of[dependency::payment]);
+  dependency_client recommendations(ports.of[dependency::recommendations]);
+
+  shop bare;
+  bare.checkout = [&](std::uint64_t order) -> checkout_answer {
+    checkout_answer answer;
+    for (dependency_client* client : {&inventory, &payment, &recommendations}) {
+      const http_reply reply = client->call(std::to_string(order), {}, ordinary);
+      if (!reply.ok()) return {};
+      answer.page += reply.body;
+    }
+    answer.accepted = true;
+    return answer;
+  };
+  bare.stats = [&] {
+    shop_stats s;
+    s.of[dependency::inventory].attempts = inventory.attempts();
+    s.of[dependency::payment].attempts = payment.attempts();
+    s.of[dependency::recommendations].attempts = recommendations.attempts();
+    return s;
+  };
+  run_storefront(ports.own, bare);
+}
+
+}  // namespace drill

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_ANY_PIPELINE_HPP
+#define SEAWALL_ANY_PIPELINE_HPP
+
+// A pipeline whose layers are known at run time: built from configuration, or to give pipelines of several kinds one type.
+// The frames are those of the static pipelines, behind virtual functions.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "seawall/attempt_timeout.hpp"
+#include "seawall/circuit_breaker.hpp"
+#include "seawall/deadline.hpp"
+#include "seawall/fallback.hpp"
+#include "seawall/frame.hpp"
+#include "seawall/pipeline.hpp"
+#include "seawall/retry.hpp"
+#include "seawall/rules.hpp"
+#include "seawall/status.hpp"
+
+namespace seawall {
+
+namespace detail {
+
+class any_frame {
+ public:
+  any_frame() = default;
+  any_frame(const any_frame&) = delete;
+  any_frame& operator=(const any_frame&) = delete;
+  virtual ~any_frame() = default;
+
+  virtual resolution start(call& c, instant now) = 0;
+  virtual resolution on_done(call& c, instant now, attempt_id id, const verdict& v) = 0;
+  virtual resolution on_time(call& c, instant now) = 0;
+  virtual void cancel(call& c) = 0;
+  virtual instant wake_at() const = 0;
+};
+
+/// What a frame has inside it when it is not known until run time.
+class frame_reference {
+ public:
+  explicit frame_reference(any_frame* f) noexcept : frame_(f) {}
+
+  resolution start(call& c, instant now) { return frame_->start(c, now); }
+  resolution on_done(call& c, instant now, attempt_id id, const verdict& v) {
+    return frame_->on_done(c, now, id, v);
+  }
+  resolution on_time(call& c, instant now) { return frame_->on_time(c, now); }
+  void cancel(call& c) { frame_->cancel(c); }
+  instant wake_at() const { return frame_->wake_at(); }
+
+ private:
+  any_frame* frame_;
+};
+
+template <class Frame>
+class frame_of final : public any_frame {
+ public:
+  template <class... Args>
+  explicit frame_of(Args&&... args) : frame_(std::forward<Args>(args)...) {}
+
+  resolution start(call& c, instant now) override { return frame_.start(c, now); }
+  resolution on_done(call& c, instant now, attempt_id id, const verdict& v) override {
+    return frame_.on_done(c, now, id, v);
+  }
+  resolution on_time(call& c, instant now) override { return frame_.on_time(c, now); }
+  void cancel(call& c) override { frame_.cancel(c); }
+  instant wake_at() const override { return frame_.wake_at(); }
+
+ private:
+  Frame frame_;
+};
+
+/// A layer behind virtual functions, for results kept as S.
+template <class R>
+class any_layer {
+ public:
+  using S = typename stored_as<R>::type;
+
+  any_layer() = default;
+  any_layer(const any_layer&) = delete;
+  any_layer& operator=(const any_layer&) = delete;
+  virtual ~any_layer() = default;
+
+  virtual layer_kind kind() const noexcept = 0;
+  virtual bool needs_end_time() const noexcept = 0;
+  virtual std::size_t frame_size() const noexcept = 0;
+  virtual any_frame* make_frame(void* where, std::uint8_t number, any_frame* inner) const = 0;
+  virtual std::optional<S> substitute(const attempt& a, const failure_view<S>& failure) const = 0;
+  virtual std::optional<verdict> classify(const S& kept) const = 0;
+};
+
+template <class R, class Layer>
+class layer_of final : public any_layer<R> {
+  using S = typename any_layer<R>::S;
+  using frame = frame_of<typename Layer::template frame<frame_reference>>;
+  static_assert(alignof(frame) <= alignof(std::max_align_t));
+
+ public:
+  explicit layer_of(Layer layer) : layer_(std::move(layer)) {}
+
+  layer_kind kind() const noexcept override { return Layer::kind; }
+  bool needs_end_time() const noexcept override { return layer_.needs_end_time(); }
+  std::size_t frame_size() const noexcept override { return sizeof(frame); }
+  any_frame* make_frame(void* where, std::uint8_t number, any_frame* inner) const override {
+    return ::new (where) frame(layer_, number, [inner] { return frame_reference(inner); });
+  }
+  std::optional<S> substitute(const attempt& a, const failure_view<S>& failure) const override {
+    if constexpr (requires { layer_.template substitute<R, S>(a, failure); }) {
+      return stored_as<R>::keep([&]() -> R { return layer_.template substitute<R, S>(a, failure); });
+    } else {
+      return std::nullopt;
+    }
+  }
+  std::optional<verdict> classify(const S& kept) const override {
+    if constexpr (requires { layer_.classify(kept); }) {
+      return layer_.classify(kept);
+    } else {
+      return std::nullopt;
+    }
+  }
+
+ private:
+  Layer layer_;
+};
+
+/// The frames of one call, side by side in one block: in place for ordinary pipelines, else on the heap.
+template <class R>
+class frame_stack {
+ public:
+  using layers = std::vector<std::shared_ptr<const any_layer<R>>>;
+
+  explicit frame_stack(const layers& all, std::size_t bytes) : count_(all.size() + 1) {
+    if (bytes > sizeof(in_place_)) heap_ = std::make_unique<std::byte[]>(bytes);
+    std::byte* at = heap_ != nullptr ? heap_.get() : in_place_;
+    // From the inside out; each needs the address of the one inside it.
+    frames_[count_ - 1] = ::new (static_cast<void*>(at)) frame_of<leaf_frame>();
+    at += rounded(sizeof(frame_of<leaf_frame>));
+    for (std::size_t i = all.size(); i > 0; --i) {
+      frames_[i - 1] = all[i - 1]->make_frame(at, static_cast<std::uint8_t>(i), frames_[i]);
+      at += rounded(all[i - 1]->frame_size());
+    }
+  }
+  frame_stack(const frame_stack&) = delete;
+  frame_stack& operator=(const frame_stack&) = delete;
+  ~frame_stack() {
+    for (std::size_t i = 0; i < count_; ++i) frames_[i]->~any_frame();
+  }
+
+  static constexpr std::size_t max_layers = 32;
+  static std::size_t bytes_for(const layers& all) noexcept {
+    std::size_t bytes = rounded(sizeof(frame_of<leaf_frame>));
+    for (const auto& l : all) bytes += rounded(l->frame_size());
+    return bytes;
+  }
+
+  resolution start(call& c, instant now) { return frames_[0]->start(c, now); }
+  resolution on_done(call& c, instant now, attempt_id id, const verdict& v) {
+    return frames_[0]->on_done(c, now, id, v);
+  }
+  resolution on_time(call& c, instant now) { return frames_[0]->on_time(c, now); }
+  void cancel(call& c) { frames_[0]->cancel(c); }
+  instant wake_at() const { return frames_[0]->wake_at(); }
+
+ private:
+  static constexpr std::size_t rounded(std::size_t size) noexcept {
+    constexpr std::size_t to = alignof(std::max_align_t);
+    return (size + to - 1) / to * to;
+  }
+
+  std::size_t count_;
+  std::array<any_frame*, max_layers + 1> frames_;
+  std::unique_ptr<std::byte[]> heap_;
+  alignas(std::max_align_t) std::byte in_place_[1536];
+};
+
+}  // namespace detail
+
+/// A fallback in a configuration: a value, or a function of the error.
+template <class R>
+struct fallback_config {
+  fallback_options options = {};
+  std::variant<R,
+               std::function<R(const typename detail::error_of<typename detail::stored_as<R>::type>::type&)>>
+      source;
+};
+
+/// What `any_pipeline<R>::from` builds: layers, outermost first. A breaker is either owned by the pipeline (options) or
+/// shared (a pointer, which must outlive the pipeline).
+template <class R>
+struct pipeline_config {
+  using layer = std::variant<deadline_options, retry_options, circuit_breaker_options, circuit_breaker*,
+                             keyed<circuit_breaker>*, attempt_timeout_options, fallback_config<R>>;
+
+  std::string name = {};           ///< for error messages
+  std::vector<layer> layers = {};  ///< at most 32
+};
+
+/// A pipeline for operations that return R. Operations must be declared idempotent or not, since it may repeat.
+///
+/// Thread safety: shared objects safe. Copies share the layers.
+/// Cost: a virtual call a layer and function more than the static pipeline; no allocation while the frames fit into 1.5
+/// KiB (about ten layers).
+template <class R>
+class any_pipeline {
+  using frames = detail::frame_stack<R>;
+
+ public:
+  static constexpr bool repeats = true;
+  static constexpr bool waits = true;
+  static constexpr bool straight = false;
+
+  /// The same layers as a static pipeline.
+  template <class... Layers>
+  any_pipeline(const pipeline<Layers...>& p) : events_(p.events()) {
+    static_assert(sizeof...(Layers) <= frames::max_layers);
+    std::apply([this](const auto&... layer) { (this->add(layer), ...); }, p.layers());
+    bytes_ = frames::bytes_for(layers_);
+  }
+
+  /// Errors: `absl::StatusCode::kInvalidArgument` names the layer, the field, the value and the range, or the order rule that is broken.
+  static absl::StatusOr<any_pipeline> from(pipeline_config<R> config) {
+    any_pipeline p;
+    const std::string where = config.name.empty() ? "pipeline" : "pipeline '" + config.name + "'";
+    if (config.layers.size() > frames::max_layers) {
+      return absl::InvalidArgumentError(where + ": layers has " + std::to_string(config.layers.size()) +
+                                        " entries; must be at most " + std::to_string(frames::max_layers));
+    }
+    for (std::size_t i = 0; i < config.layers.size(); ++i) {
+      const auto error =
+          std::visit([&p](auto& options) { return p.add_from(std::move(options)); }, config.layers[i]);
+      if (error) return absl::InvalidArgumentError(where + ": layers[" + std::to_string(i) + "] " + *error);
+    }
+    std::vector<layer_kind> kinds;
+    for (const auto& l : p.layers_) kinds.push_back(l->kind());
+    if (const std::string_view text = broken_rule(kinds); !text.empty()) {
+      return absl::InvalidArgumentError(where + ": " + std::string(text));
+    }
+    p.bytes_ = frames::bytes_for(p.layers_);
+    return p;
+  }
+
+  /// As `pipeline::run`; the operation returns R.
+  template <class Op>
+  R run(Op&& op) const {
+    return run_with<detail::run_blocking>(nullptr, nullptr, op);
+  }
+  template <class Op>
+  R run(const call_options& options, Op&& op) const {
+    return run_with<detail::run_blocking>(&options, nullptr, op);
+  }
+  template <class Op>
+  R run(const attempt& outer, Op&& op) const {
+    return run_with<detail::run_blocking>(nullptr, &outer, op);
+  }
+  template <class Op>
+  R run(const attempt& outer, const call_options& options, Op&& op) const {
+    return run_with<detail::run_blocking>(&options, &outer, op);
+  }
+
+  any_pipeline listen(listener& events) const {
+    any_pipeline copy = *this;
+    copy.events_ = &events;
+    return copy;
+  }
+
+  /// The breakers that this pipeline owns, outermost first.
+  const std::vector<std::shared_ptr<circuit_breaker>>& breakers() const noexcept { return breakers_; }
+
+  // For drivers.
+
+  listener* events() const noexcept { return events_; }
+  bool needs_end_time() const noexcept {
+    for (const auto& l : layers_) {
+      if (l->needs_end_time()) return true;
+    }
+    return false;
+  }
+  frames make_frame() const { return frames(layers_, bytes_); }
+
+  template <class S>
+  verdict classify(const S& kept) const {
+    if (!layers_.empty()) {
+      if (const auto v = layers_.back()->classify(kept)) return *v;
+    }
+    return outcome_traits<S>::classify(kept);
+  }
+  template <class, class S>
+  S substitute(std::uint8_t source, const attempt& a, const detail::failure_view<S>& failure) const {
+    auto s = layers_[source - 1U]->substitute(a, failure);
+    if (!s) std::abort();  // only frames of layers that have a typed side ask for it
+    return *std::move(s);
+  }
+
+ private:
+  any_pipeline() = default;
+
+  // Pointers, or nullptr_t where it is known that there is none.
+  template <class Driver, class Options, class Outer, class Op>
+  R run_with(Options options, Outer outer, Op& op) const {
+    static_assert(
+        requires { sizeof(Driver); }, "any_pipeline::run needs #include \"seawall/exec/blocking.hpp\"");
+    detail::check_operation<std::remove_cvref_t<Op>, repeats>();
+    return Driver::run(*this, options, outer, op);
+  }
+
+  template <class Layer>
+  void add(const Layer& layer) {
+    layers_.push_back(std::make_shared<detail::layer_of<R, Layer>>(layer));
+  }
+
+  template <class Layer, class Options>
+  std::optional<std::string> add_valid(Options options) {
+    if (const auto error = validate(options)) return error->text(Layer::policy_name);
+    add(Layer(std::move(options)));
+    return std::nullopt;
+  }
+
+  std::optional<std::string> add_from(deadline_options o) { return add_valid<deadline_layer>(std::move(o)); }
+  std::optional<std::string> add_from(retry_options o) { return add_valid<retry_layer>(std::move(o)); }
+  std::optional<std::string> add_from(attempt_timeout_options o) {
+    return add_valid<attempt_timeout_layer>(std::move(o));
+  }
+  std::optional<std::string> add_from(circuit_breaker_options o) {
+    if (const auto error = validate(o)) return error->text(circuit_breaker::policy_name);
+    breakers_.push_back(std::make_shared<circuit_breaker>(std::move(o)));
+    add(breaker(*breakers_.back()));
+    return std::nullopt;
+  }
+  template <class Breaker>
+  std::optional<std::string> add_from(Breaker* shared) {
+    if (shared == nullptr) return "circuit_breaker: the pointer is null; must point to a breaker";
+    add(breaker(*shared));
+    return std::nullopt;
+  }
+  std::optional<std::string> add_from(fallback_config<R> f) {
+    std::visit([&](auto& source) { add(fallback(std::move(f.options), std::move(source))); }, f.source);
+    return std::nullopt;
+  }
+
+  typename frames::layers layers_;
+  std::vector<std::shared_ptr<circuit_breaker>> breakers_;
+  std::size_t bytes_ = 0;
+  listener* events_ = nullptr;
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ANY_PIPELINE_HPP

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_CALL_HPP
+#define SEAWALL_CALL_HPP
+
+// The context of one call: what the caller asked for, what the policies ask of the driver, and the `attempt` that an
+// operation sees. Policies write effects here (start an attempt, cancel one); a driver reads and carries them out.
+
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "seawall/event.hpp"
+#include "seawall/random.hpp"
+#include "seawall/rejection.hpp"
+#include "seawall/time.hpp"
+#include "seawall/verdict.hpp"
+
+namespace seawall {
+
+/// Counts the attempts and substitutes of a call, from 0.
+using attempt_id = std::uint32_t;
+
+/// Lets another thread say "look again": a frame that waits for shared state hands this out, and `on_time` follows.
+/// As `Waker` in Rust's poll model: poking too often is harmless.
+class waker {
+ public:
+  /// Thread safety: any thread. Never runs a frame from inside; never blocks for long.
+  virtual void poke() noexcept = 0;
+  /// Called on the call's own thread before the waker is handed out; the place for what few calls need.
+  virtual void arm() noexcept {}
+
+ protected:
+  ~waker() = default;
+};
+
+/// The clock and the pauses of the driver that runs a call, for drivers of calls nested in it; see exec/blocking.hpp.
+class environment;
+
+/// A name and a value that travel with a call and the calls nested in it ("tenant": "acme").
+struct attribute {
+  std::string_view name = {};
+  std::string_view value = {};
+};
+
+/// Filled for a caller that wants to know how its result came about. Owns its texts: it may outlive the policies.
+struct call_report {
+  std::uint32_t attempts = 0;    ///< started; substitutes are not counted
+  bool degraded = false;         ///< the result is a substitute
+  std::string degraded_by = {};  ///< name of the fallback
+  duration elapsed = {};
+  give_up gave_up = give_up::none;
+  reason rejected = reason::none;  ///< not `none` if the result was made from a rejection
+  std::string rejected_by = {};    ///< kind of the policy
+};
+
+/// What a caller may say about one call. Everything is optional and referred to, not copied, while the call runs.
+struct call_options {
+  std::string_view key = {};                   ///< which instance of a keyed policy
+  std::optional<int> priority = {};            ///< higher is more important; inherited if unset, 0 at last
+  std::span<const attribute> attributes = {};  ///< in addition to those of an enclosing call
+  std::stop_token stop = {};                   ///< the caller's: no attempt starts after it fires
+  instant deadline = instant::never();         ///< the earliest of all deadlines wins
+  listener* events = nullptr;                  ///< for this call
+  random_source* random = nullptr;             ///< the thread's own if null
+  call_report* report = nullptr;               ///< written when the call ends; costs a clock read
+};
+
+class attempt;
+
+namespace detail {
+
+/// Room for a value that most calls never have; reading it before `set` is an error of the caller.
+template <class T>
+  requires std::is_trivially_copyable_v<T>
+class late {
+ public:
+  late() noexcept {}  // stores nothing: a call has twenty of these
+  void set(const T& value) noexcept { ::new (static_cast<void*>(&value_)) T(value); }
+  const T& get() const noexcept { return value_; }
+  T& get() noexcept { return value_; }
+
+ private:
+  union {
+    T value_;
+  };
+};
+
+}  // namespace detail
+
+/// What a driver is asked to start.
+struct launch {
+  attempt_id id = 0;
+  std::uint8_t source =
+      0;  ///< 0: the operation; k: the substitute of the layer numbered k, the outermost being 1
+  bool of_rejection =
+      false;  ///< the substitute is for `call::last_rejection()`, else for the result of an attempt
+  std::uint32_t number = 0;  ///< of the attempt, from 1; of the last one for a substitute
+  instant at = {};           ///< when it was asked for
+  instant deadline = instant::never();
+};
+
+/// What a frame says: nothing yet, the result of an attempt (or substitute), or the call's rejection.
+struct resolution {
+  enum class kind : std::uint8_t { undecided, attempt, rejection };
+
+  kind how = kind::undecided;
+  attempt_id which = 0;  ///< of `attempt`
+  verdict v = {};
+
+  constexpr explicit operator bool() const noexcept { return how != kind::undecided; }
+  static constexpr resolution result_of(attempt_id id, const verdict& v) noexcept {
+    return {.how = kind::attempt, .which = id, .v = v};
+  }
+};
+
+/// Per-call state shared by the frames of a pipeline and its driver.
+///
+/// Thread safety: none; the driver serialises the frames. Cost: no allocation; what the success path does not need is
+/// left uninitialised until it is.
+class call {
+ public:
+  /// Attempts that overlap are limited by the hedge's options to fewer than these.
+  static constexpr std::size_t max_effects = 8;
+
+  /// `outer` is the attempt of an enclosing call that this one runs in. Options and attempt may be null, and outlive this.
+  call(instant started, idempotency declared, const call_options* options, const attempt* outer) noexcept
+      : options_(options), started_(started), declared_(declared) {
+    if (options != nullptr) deadline_ = options->deadline;
+    if (outer != nullptr) inherit(*outer);
+    attempt_deadline_ = deadline_;
+  }
+  call(const call&) = delete;
+  call& operator=(const call&) = delete;
+  /// Of a call that has had its first attempt and nothing else: no effect, rejection or ending to carry over.
+  [[gnu::always_inline]] call(call&& o) noexcept
+      : options_(o.options_),
+        parent_(o.parent_),
+        pipeline_events_(o.pipeline_events_),
+        waker_(o.waker_),
+        environment_(o.environment_),
+        started_(o.started_),
+        deadline_(o.deadline_),
+        attempt_deadline_(o.attempt_deadline_),
+        next_id_(o.next_id_),
+        attempts_(o.attempts_),
+        declared_(o.declared_),
+        retries_(o.retries_),
+        retried_outside_(o.retried_outside_),
+        idempotency_key_(o.idempotency_key_) {}
+
+  // What the caller said.
+
+  instant started() const noexcept { return started_; }
+  /// Of the whole call; `never()` if there is none.
+  instant deadline() const noexcept { return deadline_; }
+  idempotency declared() const noexcept { return declared_; }
+  std::string_view key() const noexcept { return options_ != nullptr ? options_->key : std::string_view(); }
+  int priority() const noexcept {
+    if (options_ != nullptr && options_->priority) return *options_->priority;
+    return parent_ != nullptr ? parent_->priority() : 0;
+  }
+  std::optional<std::string_view> attribute(std::string_view name) const noexcept {
+    if (options_ != nullptr) {
+      for (const auto& a : options_->attributes) {
+        if (a.name == name) return a.value;
+      }
+    }
+    return parent_ != nullptr ? parent_->attribute(name) : std::nullopt;
+  }
+  std::string_view idempotency_key() const noexcept { return idempotency_key_; }
+  void set_idempotency_key(std::string_view key) noexcept { idempotency_key_ = key; }
+  std::stop_token stop_token() const noexcept {
+    if (options_ != nullptr && options_->stop.stop_possible()) return options_->stop;
+    return parent_ != nullptr ? parent_->stop_token() : std::stop_token();
+  }
+  [[gnu::always_inline]] bool stop_requested() const noexcept {
+    if (options_ != nullptr && options_->stop.stop_requested()) return true;
+    return parent_ != nullptr && parent_->stop_requested_outside();
+  }
+  call_report* report() const noexcept { return options_ != nullptr ? options_->report : nullptr; }
+  [[gnu::always_inline]] random_source& random() const noexcept {
+    if (options_ != nullptr && options_->random != nullptr) return *options_->random;
+    return parent_ != nullptr ? parent_->random_outside() : thread_random();
+  }
+
+  // Between enclosing and nested calls, and between layers.
+
+  /// An enclosing retry, of this call or of the one it is nested in, will repeat what fails.
+  bool retried_outside() const noexcept { return retried_outside_; }
+  bool retries() const noexcept { return retries_; }
+  void set_retries() noexcept { retries_ = true; }
+  /// Makes the deadline of the whole call earlier; a later one changes nothing.
+  void tighten_deadline(instant d) noexcept {
+    if (d < deadline_) deadline_ = d;
+    if (d < attempt_deadline_) attempt_deadline_ = d;
+  }
+  /// The deadline given to attempts that are started now. `attempt_scope` narrows it.
+  instant attempt_deadline() const noexcept { return attempt_deadline_; }
+
+  class attempt_scope {
+   public:
+    attempt_scope(call& c, instant deadline) noexcept : call_(c), outer_(c.attempt_deadline_) {
+      if (deadline < outer_) c.attempt_deadline_ = deadline;
+    }
+    ~attempt_scope() { call_.attempt_deadline_ = outer_ < call_.deadline_ ? outer_ : call_.deadline_; }
+    attempt_scope(const attempt_scope&) = delete;
+    attempt_scope& operator=(const attempt_scope&) = delete;
+
+   private:
+    call& call_;
+    instant outer_;
+  };
+
+  /// Null: real time.
+  seawall::environment* environment() const noexcept { return environment_; }
+  void set_environment(seawall::environment* e) noexcept { environment_ = e; }
+
+  // Effects, asked for by frames.
+
+  /// Asks for an attempt of the operation.
+  attempt_id start_attempt(instant now) noexcept {
+    ++attempts_;
+    return push({.id = next_id_++, .number = attempts_, .at = now, .deadline = attempt_deadline_});
+  }
+  /// The same where nothing has been asked for yet.
+  attempt_id start_first_attempt(instant now) noexcept {
+    attempts_ = 1;
+    next_id_ = 1;
+    launches_ = 1;
+    launch_[0].set({.number = 1, .at = now, .deadline = attempt_deadline_});
+    return 0;
+  }
+  /// Asks for the substitute of layer `source` (its number as given to its frame) in place of `failure`. It has until
+  /// `deadline`: what was the attempt deadline when the frame began, as deadlines inside it do not bound its substitute.
+  attempt_id start_substitute(instant now, instant deadline, std::uint8_t source,
+                              const resolution& failure) noexcept {
+    return push({.id = next_id_++,
+                 .source = source,
+                 .of_rejection = failure.how == resolution::kind::rejection,
+                 .number = attempts_,
+                 .at = now,
+                 .deadline = deadline});
+  }
+  /// Says that the result of attempt `id` is no longer wanted.
+  void cancel_attempt(attempt_id id) noexcept {
+    assert(cancels_ < max_effects);
+    if (cancels_ < max_effects) cancelled_[cancels_++].set(id);
+  }
+  /// Ends the call, or what is inside the frame that returns this, with a rejection. `v` is what layers outside learn.
+  [[gnu::always_inline]] resolution reject(instant now, const rejection& what, const verdict& v) noexcept {
+    rejection_.set(what);
+    rejection_.get().attempts = attempts_;
+    rejection_.get().elapsed = now - started_;
+    emit(event::rejected{rejection_.get(), now});
+    return {.how = resolution::kind::rejection, .v = v};
+  }
+
+  std::uint32_t attempts() const noexcept { return attempts_; }
+  /// Meaningful once a frame has resolved to a rejection.
+  const rejection& last_rejection() const noexcept { return rejection_.get(); }
+  /// Why a retry let its failure through, null if none did; the outermost one's words.
+  const ending* how_it_ended() const noexcept { return ended_ ? &ending_.get() : nullptr; }
+  void set_ending(const ending& e) noexcept {
+    ending_.set(e);
+    ended_ = true;
+  }
+  /// The substitute `by` has been asked for: its name goes into the report.
+  void set_degraded_by(std::string_view by) noexcept { degraded_by_ = by; }
+  std::string_view degraded_by() const noexcept { return degraded_by_; }
+
+  /// Passes an event to the caller's listener and to the pipeline's.
+  template <class E>
+  void emit(const E& e) const noexcept {
+    if (options_ != nullptr && options_->events != nullptr) options_->events->on(e);
+    if (pipeline_events_ != nullptr) pipeline_events_->on(e);
+  }
+  void set_pipeline_events(listener* events) noexcept { pipeline_events_ = events; }
+
+  bool can_wait() const noexcept { return waker_ != nullptr; }
+  /// Null in drivers and pipelines in which nothing waits for shared state.
+  seawall::waker* waker() const noexcept {
+    if (waker_ != nullptr) waker_->arm();
+    return waker_;
+  }
+  void set_waker(seawall::waker* w) noexcept { waker_ = w; }
+
+  // Effects, carried out by drivers.
+
+  std::size_t pending_launches() const noexcept { return launches_; }
+  /// In the order in which they were asked for. The span is valid until the next frame function.
+  /// Calls `start(const launch&)` for each, in the order in which they were asked for. None may re-enter a frame.
+  template <class Start>
+  void take_launches(Start&& start) {
+    const std::size_t count = std::exchange(launches_, std::uint8_t{0});
+    for (std::size_t i = 0; i < count; ++i) start(launch_[i].get());
+  }
+  /// For drivers in which nothing overlaps: the only one.
+  const launch& take_launch() noexcept {
+    assert(launches_ == 1);
+    launches_ = 0;
+    return launch_[0].get();
+  }
+  template <class Cancel>
+  void take_cancels(Cancel&& cancel) {
+    const std::size_t count = std::exchange(cancels_, std::uint8_t{0});
+    for (std::size_t i = 0; i < count; ++i) cancel(cancelled_[i].get());
+  }
+
+ private:
+  // Not recursions, which would become loops over calls and keep the innermost one in memory.
+  [[gnu::noinline]] bool stop_requested_outside() const noexcept { return stop_requested(); }
+  [[gnu::noinline]] random_source& random_outside() const noexcept { return random(); }
+  void inherit(const attempt& outer) noexcept;
+  attempt_id push(const launch& l) noexcept {
+    assert(launches_ < max_effects);
+    if (launches_ < max_effects) launch_[launches_++].set(l);
+    return l.id;
+  }
+
+  const call_options* options_;
+  const call* parent_ = nullptr;
+  listener* pipeline_events_ = nullptr;
+  seawall::waker* waker_ = nullptr;
+  seawall::environment* environment_ = nullptr;
+  instant started_ = {};
+  instant deadline_ = instant::never();
+  instant attempt_deadline_ = instant::never();
+  attempt_id next_id_ = 0;
+  std::uint32_t attempts_ = 0;
+  std::uint8_t launches_ = 0;
+  std::uint8_t cancels_ = 0;
+  idempotency declared_;
+  bool retries_ = false;
+  bool retried_outside_ = false;
+  bool ended_ = false;
+  std::string_view idempotency_key_ = {};
+  std::string_view degraded_by_ = {};
+  detail::late<ending> ending_;
+  detail::late<rejection> rejection_;
+  std::array<detail::late<launch>, max_effects> launch_;
+  std::array<detail::late<attempt_id>, max_effects> cancelled_;
+};
+
+/// One try at the operation, as the operation sees it. Cheap to copy; valid while the operation runs.
+class attempt {
+ public:
+  // Field by field: copied as one block right after its fields were written, a launch would wait for the store buffer.
+  attempt(const call& c, const launch& l) noexcept
+      : call_(&c), number_(l.number), started_(l.at), deadline_(l.deadline) {}
+
+  /// From 1.
+  std::uint32_t number() const noexcept { return number_; }
+  /// When this attempt's answer stops being of use; `never()` if nothing bounds it. On the driver's clock.
+  instant deadline() const noexcept { return deadline_; }
+  /// What was left of it when the attempt began: what to hand to a client library as its time-out. Not negative.
+  [[gnu::always_inline]] duration time_left() const noexcept {
+    const duration left = deadline_ - started_;
+    return left > duration::zero() ? left : duration::zero();
+  }
+  instant started() const noexcept { return started_; }
+  std::stop_token stop_token() const noexcept { return call_->stop_token(); }
+  /// What the caller gave to `idempotent_by`, the same for all attempts; empty if there is none.
+  std::string_view idempotency_key() const noexcept { return call_->idempotency_key(); }
+  std::string_view key() const noexcept { return call_->key(); }
+  int priority() const noexcept { return call_->priority(); }
+  std::optional<std::string_view> attribute(std::string_view name) const noexcept {
+    return call_->attribute(name);
+  }
+
+  /// The enclosing call, for drivers of nested pipelines.
+  const call& context() const noexcept { return *call_; }
+
+ private:
+  const call* call_;
+  std::uint32_t number_;
+  instant started_;
+  instant deadline_;
+};
+
+inline void call::inherit(const attempt& outer) noexcept {
+  parent_ = &outer.context();
+  retried_outside_ = parent_->retries_ || parent_->retried_outside_;
+  if (outer.deadline() < deadline_) deadline_ = outer.deadline();
+}
+
+}  // namespace seawall
+
+#endif  // SEAWALL_CALL_HPP

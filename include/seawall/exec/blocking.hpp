@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_EXEC_BLOCKING_HPP
+#define SEAWALL_EXEC_BLOCKING_HPP
+
+// The driver that runs a call on the caller's thread, one attempt at a time. Attempts cannot be abandoned from here: they
+// carry their deadline, and what comes late is delivered. Pauses end early when the caller's stop token fires.
+
+#include <concepts>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+#include "seawall/call.hpp"
+#include "seawall/operation.hpp"
+#include "seawall/outcome.hpp"
+#include "seawall/pipeline.hpp"
+#include "seawall/time.hpp"
+
+namespace seawall {
+
+/// Where a paused call waits: until an instant, or until it is poked from another thread.
+///
+/// Thread safety: `poke` from any thread; the rest from the call's own.
+class parker {
+ public:
+  void poke() noexcept {
+    // Notified under the lock: the waiting call may destroy this as soon as it can proceed.
+    const std::lock_guard lock(mutex_);
+    poked_ = true;
+    woken_.notify_one();
+  }
+  /// Also forgets the poke.
+  void wait_until(instant until) {
+    std::unique_lock lock(mutex_);
+    const auto poked = [this] { return poked_; };
+    if (until == instant::never()) {
+      woken_.wait(lock, poked);
+    } else {
+      woken_.wait_until(lock, until.to_chrono(), poked);
+    }
+    poked_ = false;
+  }
+  bool poked() noexcept {
+    const std::lock_guard lock(mutex_);
+    return poked_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable woken_;
+  bool poked_ = false;
+};
+
+/// A clock that a blocking call can also pause on. `pause` returns at `until`, or earlier if the parker is poked.
+template <class E>
+concept blocking_environment = clock<E> && requires(E& e, instant until, parker& p) {
+  e.pause(until, p);
+};
+
+/// An environment that calls hand on to the calls nested in them: code under test runs its own pipelines, with
+/// `inner.run(attempt, op)`, in the virtual time of the test.
+class environment {
+ public:
+  virtual instant now() = 0;
+  virtual void pause(instant until, parker& p) = 0;
+
+ protected:
+  environment() = default;
+  environment(const environment&) = default;
+  environment& operator=(const environment&) = default;
+  ~environment() = default;
+};
+
+/// Real time.
+struct steady_environment {
+  static instant now() noexcept { return steady_clock::now(); }
+  static void pause(instant until, parker& p) { p.wait_until(until); }
+};
+
+namespace detail {
+
+/// A parker that is made when something first waits: few calls ever do.
+class late_parker final : public waker {
+ public:
+  late_parker() noexcept {}
+  late_parker(const late_parker&) = delete;
+  late_parker& operator=(const late_parker&) = delete;
+  ~late_parker() {
+    if (made_) parker_.~parker();
+  }
+
+  void poke() noexcept override { parker_.poke(); }
+  void arm() noexcept override { get(); }
+  parker& get() noexcept {
+    if (!std::exchange(made_, true)) ::new (static_cast<void*>(&parker_)) parker();
+    return parker_;
+  }
+
+ private:
+  bool made_ = false;
+  union {
+    parker parker_;
+  };
+};
+
+/// One call. `run` holds the straight path (one attempt that succeeds), inlined as a whole and kept in registers: nothing
+/// in it may hand out the address of the call or the frames. Whatever leaves it goes on in an object of this class.
+template <class Pipeline, class Environment, class Op, class R>
+class blocking_call {
+  using stored = stored_as<R>;
+  using S = typename stored::type;
+  using view = operation_view<std::remove_const_t<Op>>;
+  using frame = decltype(std::declval<const Pipeline&>().make_frame());
+
+ public:
+  [[gnu::always_inline]] static S run(const Pipeline& p, Environment& e, const call_options* options,
+                                      const attempt* outer, Op& op) {
+    const instant now = e.now();
+    if constexpr (Pipeline::straight) {
+      call c(now, view::declared, options, outer);
+      prepare(c, p, e, op);
+      straight_frame f(p);
+      if (why_not(c, now) == reason::none && f.value.start_straight(c, now)) [[likely]]
+        return first_attempt(p, e, op, now, c, f.value);
+    }
+    return start(p, e, op, now, options, outer);
+  }
+
+ private:
+  // Its destructor would take its address.
+  union straight_frame {
+    [[gnu::always_inline]] explicit straight_frame(const Pipeline& p) : value(p.make_frame()) {}
+    straight_frame(const straight_frame&) = delete;
+    straight_frame& operator=(const straight_frame&) = delete;
+    [[gnu::always_inline]] ~straight_frame() { value.drop_straight(); }
+    frame value;
+  };
+
+  // The only return value is `result`, so that it is made where the caller wants it.
+  [[gnu::always_inline]] static S first_attempt(const Pipeline& p, Environment& e, Op& op, instant now,
+                                                call& c, frame& f) {
+    const launch& l = c.take_launch();
+    const attempt_id id = l.id;
+    S result = stored::keep([&]() -> R { return invoke_operation(view::bare(op), attempt(c, l)); });
+    verdict v = p.classify(result);
+    if (v.success && c.report() == nullptr) [[likely]] {
+      f.end_straight(c, p.needs_end_time() ? e.now() : now, v);
+    } else {
+      go_on(p, e, op, now, std::move(c), std::move(f), result, id, v);
+    }
+    return result;
+  }
+
+  [[gnu::noinline]] static S start(const Pipeline& p, Environment& e, Op& op, instant now,
+                                   const call_options* options, const attempt* outer) {
+    blocking_call rest(p, e, op, now, options, outer);
+    std::optional<S> slot;
+    const reason why = why_not(rest.call_, now);
+    resolution r = why == reason::none ? rest.frame_.start(rest.call_, now) : rest.reject(why);
+    return rest.settle(slot, r);
+  }
+
+  // By value: references would escape, and force the straight path to keep everything in memory.
+  [[gnu::noinline]] static void go_on(const Pipeline& p, Environment& e, Op& op, instant now, call c, frame f,
+                                      S& result, attempt_id id, verdict v) {
+    blocking_call rest(p, e, op, now, std::move(c), std::move(f));
+    std::optional<S> slot(std::move(result));
+    if (!v.success || p.needs_end_time()) rest.now_ = e.now();
+    resolution r = rest.frame_.on_done(rest.call_, rest.now_, id, v);
+    result = rest.settle(slot, r);
+  }
+
+  blocking_call(const Pipeline& p, Environment& e, Op& op, instant now, const call_options* options,
+                const attempt* outer)
+      : pipeline_(p),
+        environment_(e),
+        op_(op),
+        now_(now),
+        call_(now, view::declared, options, outer),
+        frame_(p.make_frame()) {
+    prepare(call_, p, e, op);
+    if constexpr (Pipeline::waits) call_.set_waker(&parker_);
+  }
+  blocking_call(const Pipeline& p, Environment& e, Op& op, instant now, call&& c, frame&& f)
+      : pipeline_(p), environment_(e), op_(op), now_(now), call_(std::move(c)), frame_(std::move(f)) {
+    if constexpr (Pipeline::waits) call_.set_waker(&parker_);
+  }
+
+  [[gnu::always_inline]] static void prepare(call& c, const Pipeline& p, Environment& e, Op& op) {
+    if constexpr (std::derived_from<Environment, environment>) c.set_environment(&e);
+    c.set_idempotency_key(view::key(op));
+    if (p.events() != nullptr) c.set_pipeline_events(p.events());
+  }
+
+  // The caller's stop token may have fired, its deadline passed.
+  [[gnu::always_inline]] static reason why_not(const call& c, instant now) {
+    if (c.stop_requested()) return reason::cancelled;
+    return c.deadline() <= now ? reason::deadline_expired : reason::none;
+  }
+
+  // From anywhere to the end.
+  S settle(std::optional<S>& slot, resolution& r) {
+    while (!r) r = call_.pending_launches() != 0 ? carry_out(slot, call_.take_launch()) : pause();
+    return result_of(slot, r);
+  }
+
+  // Runs an attempt, or asks for a substitute, and tells the frames.
+  resolution carry_out(std::optional<S>& slot, const launch& asked) {
+    const launch l = asked;
+    if (l.source == 0) {
+      slot.emplace(stored::keep([&]() -> R { return invoke_operation(view::bare(op_), attempt(call_, l)); }));
+      return report(l.id, pipeline_.classify(*slot));
+    }
+    if (!l.of_rejection) annotate(*slot);
+    const failure_view<S> failure(l.of_rejection ? nullptr : &*slot,
+                                  l.of_rejection ? &call_.last_rejection() : nullptr);
+    slot.emplace(pipeline_.template substitute<R, S>(l.source, attempt(call_, l), failure));
+    return report(l.id, outcome_traits<S>::classify(*slot));
+  }
+
+  [[gnu::noinline, gnu::cold]] resolution report(attempt_id id, verdict v) {
+    now_ = environment_.now();
+    return frame_.on_done(call_, now_, id, v);
+  }
+
+  resolution pause() {
+    const instant until = frame_.wake_at();
+    if (call_.stop_requested()) return gone();
+    if (environment_.now() < until) {
+      parker& p = parker_.get();
+      const std::stop_callback wake(call_.stop_token(), [&p] { p.poke(); });
+      environment_.pause(until, p);
+      if (call_.stop_requested()) return gone();
+    }
+    now_ = environment_.now();
+    return frame_.on_time(call_, now_);
+  }
+
+  resolution gone() {
+    now_ = environment_.now();
+    frame_.cancel(call_);
+    return reject(reason::cancelled);
+  }
+  [[gnu::noinline, gnu::cold]] resolution reject(reason why) {
+    return call_.reject(now_, {.policy = why == reason::cancelled ? "caller" : "deadline", .why = why},
+                        verdict::cancelled());
+  }
+
+  S result_of(std::optional<S>& slot, const resolution& r) {
+    S result = r.how == resolution::kind::attempt
+                   ? std::move(*slot)
+                   : outcome_traits<S>::reject(call_.last_rejection(), slot ? &*slot : nullptr);
+    if (r.how == resolution::kind::attempt && !r.v.success && !r.v.degraded) annotate(result);
+    fill_report(r);
+    return result;
+  }
+
+  // Adds to a failure which rule ended the retries.
+  void annotate(S& failure) {
+    if constexpr (requires(const ending& e) { outcome_traits<S>::annotate(failure, e); }) {
+      const ending* const e = call_.how_it_ended();
+      if (e != nullptr && e->why != give_up::nested) outcome_traits<S>::annotate(failure, *e);
+    }
+  }
+
+  void fill_report(const resolution& r) {
+    call_report* const report = call_.report();
+    if (report == nullptr) return;
+    *report = {.attempts = call_.attempts(), .degraded = r.v.degraded && r.v.success};
+    if (report->degraded) report->degraded_by = call_.degraded_by();
+    report->elapsed = environment_.now() - call_.started();
+    if (!r.v.success && call_.how_it_ended() != nullptr) report->gave_up = call_.how_it_ended()->why;
+    if (r.how == resolution::kind::rejection) {
+      report->rejected = call_.last_rejection().why;
+      report->rejected_by = call_.last_rejection().policy;
+    }
+  }
+
+  const Pipeline& pipeline_;
+  Environment& environment_;
+  Op& op_;
+  instant now_;
+  call call_;
+  // Declared before the frames, which may still be in a wait list when they die.
+  late_parker parker_;
+  frame frame_;
+};
+
+struct run_blocking {
+  template <class Pipeline, class Options, class Outer, class Op>
+  static auto run(const Pipeline& p, Options options, Outer outer, Op& op) {
+    if constexpr (!std::is_null_pointer_v<Outer>) {
+      if (environment* const e = outer->context().environment()) return run_in(*e, p, options, outer, op);
+    }
+    steady_environment real;
+    return run_in(real, p, options, outer, op);
+  }
+
+  // Pointers, or nullptr_t where it is known that there is none.
+  template <class Environment, class Pipeline, class Options, class Outer, class Op>
+  static auto run_in(Environment& e, const Pipeline& p, Options options, Outer outer, Op& op) {
+    using view = operation_view<std::remove_const_t<Op>>;
+    using R = seawall::detail::result_of<std::remove_reference_t<decltype(view::bare(op))>>;
+    using stored = stored_as<R>;
+    using driver = blocking_call<Pipeline, Environment, Op, R>;
+    if constexpr (std::is_same_v<R, typename stored::type>) {
+      return driver::run(p, e, options, outer, op);
+    } else {
+      return stored::release(driver::run(p, e, options, outer, op));
+    }
+  }
+};
+
+}  // namespace detail
+
+}  // namespace seawall
+
+#endif  // SEAWALL_EXEC_BLOCKING_HPP

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_FORMAT_HPP
+#define SEAWALL_FORMAT_HPP
+
+// fmt formatters for what people log: durations, verdicts, states, snapshots, rejections, events. Opt-in, as fmt costs
+// compile time. All take the format specification of strings.
+
+#include <concepts>
+#include <string>
+#include <string_view>
+
+#include "seawall/core/breaker_options.hpp"
+#include "seawall/event.hpp"
+#include "seawall/options.hpp"
+#include "seawall/retry_budget.hpp"
+#include "seawall/text.hpp"
+#include "seawall/verdict.hpp"
+#include <fmt/format.h>
+
+namespace seawall {
+
+constexpr std::string_view to_string(health h) noexcept {
+  switch (h) {
+    case health::silent: return "silent";
+    case health::healthy: return "healthy";
+    case health::unhealthy: return "unhealthy";
+  }
+  return "?";
+}
+
+constexpr std::string_view to_string(again a) noexcept {
+  switch (a) {
+    case again::never: return "never";
+    case again::if_idempotent: return "if_idempotent";
+    case again::always: return "always";
+  }
+  return "?";
+}
+
+namespace detail {
+
+inline std::string logged(duration d) { return to_text(d); }
+inline std::string logged(instant i) {
+  return i == instant::never() ? "never" : "+" + to_text(i - instant());
+}
+inline std::string logged(health h) { return std::string(to_string(h)); }
+inline std::string logged(again a) { return std::string(to_string(a)); }
+inline std::string logged(reason r) { return std::string(to_string(r)); }
+inline std::string logged(give_up g) { return std::string(to_string(g)); }
+inline std::string logged(breaker_state s) { return std::string(to_string(s)); }
+inline std::string logged(const rejection& r) { return describe(r); }
+inline std::string logged(const ending& e) { return describe(e); }
+
+inline std::string logged(const verdict& v) {
+  std::string out =
+      fmt::format("{}, {}, again {}", v.success ? "success" : "failure", logged(v.health), logged(v.again));
+  if (v.slow) out += ", slow";
+  if (v.degraded) out += ", degraded";
+  if (v.has_pushback()) out += ", retry after " + to_text(v.retry_after);
+  return out;
+}
+
+inline std::string logged(const core::window_counts& w) {
+  return fmt::format("{} calls, {} bad, {} slow", w.calls, w.bad, w.slow);
+}
+
+inline std::string logged(const breaker_snapshot& s) {
+  std::string out = fmt::format("circuit_breaker '{}' {}", s.name, logged(s.state));
+  if (s.state == breaker_state::open) out += " for another " + to_text(s.time_left);
+  if (s.state == breaker_state::half_open) {
+    out += fmt::format(", probes: {} under way, {} succeeded, {} failed", s.probes, s.probes_succeeded,
+                       s.probes_failed);
+  }
+  if (s.admitted_share < 1.0) out += fmt::format(", admits {:.0f}%", s.admitted_share * 100);
+  return out + fmt::format(" ({} in the window, {} trips)", logged(s.counts.over_time), s.trips);
+}
+
+inline std::string logged(const retry_budget_snapshot& s) {
+  return fmt::format("retry_budget '{}' {} left ({} repetitions of {} calls)", s.name, s.remaining,
+                     s.repetitions, s.calls);
+}
+
+inline std::string logged(const event::rejected& e) { return "rejected: " + describe(e.what); }
+inline std::string logged(const event::gave_up& e) { return describe(e.what) + ": " + logged(e.failure); }
+inline std::string logged(const event::retry_scheduled& e) {
+  return fmt::format("attempt {} failed ({}), the next one in {}", e.attempt, logged(e.failure),
+                     to_text(e.delay));
+}
+inline std::string logged(const event::fallback_used& e) {
+  return fmt::format("fallback '{}' used: {}", e.name, logged(e.failure));
+}
+inline std::string logged(const event::state_changed& e) {
+  const std::string key = e.key.empty() ? std::string() : fmt::format(" [{}]", e.key);
+  return fmt::format("{} '{}'{}: {} -> {} ({})", e.policy, e.name, key, e.from, e.to, e.why);
+}
+
+/// These types exactly: a conversion must not claim the types of others (`std::chrono::seconds` converts to `duration`).
+template <class T, class... Known>
+concept one_of = (std::same_as<T, Known> || ...);
+template <class T>
+concept loggable =
+    one_of<T, duration, instant, health, again, verdict, reason, give_up, rejection, ending, breaker_state,
+           breaker_snapshot, retry_budget_snapshot, core::window_counts, event::rejected, event::gave_up,
+           event::retry_scheduled, event::fallback_used, event::state_changed>;
+
+}  // namespace detail
+
+}  // namespace seawall
+
+/// One formatter for all types of seawall that have words.
+template <class T>
+  requires seawall::detail::loggable<T>
+struct fmt::formatter<T> : fmt::formatter<fmt::string_view> {
+  template <class Context>
+  auto format(const T& value, Context& context) const {
+    const std::string text = seawall::detail::logged(value);
+    return fmt::formatter<fmt::string_view>::format({text.data(), text.size()}, context);
+  }
+};
+
+#endif  // SEAWALL_FORMAT_HPP

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_RULES_HPP
+#define SEAWALL_RULES_HPP
+
+// Which orders of layers are nonsense. One table; `compose` asserts each row when it compiles, `any_pipeline` checks the
+// same rows when it is built. Only nonsense is refused: a breaker outside a retry is legitimate, for instance.
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "seawall/frame.hpp"
+
+// A static_assert wants a literal, so the table is a list of rows that is expanded twice. Undefined below.
+// row(name, holds, text): `holds` is an expression over `layers`, outermost first.
+#define SEAWALL_ORDER_RULES(row)                                                                                                 \
+  row(deadline_outside_repeats,                                                                                                  \
+      !outside(layers, layer_kind::retry, layer_kind::deadline) &&                                                               \
+          !outside(layers, layer_kind::hedge, layer_kind::deadline),                                                             \
+      "deadline bounds the whole call and must come before retry and hedge; for one attempt use attempt_timeout")                \
+      row(attempt_timeout_inside_repeats,                                                                                        \
+          !outside(layers, layer_kind::attempt_timeout, layer_kind::retry) &&                                                    \
+              !outside(layers, layer_kind::attempt_timeout, layer_kind::hedge),                                                  \
+          "attempt_timeout bounds one attempt and must come after retry and hedge; for the whole call use deadline")             \
+          row(fallback_outside_repeats,                                                                                          \
+              !outside(layers, layer_kind::retry, layer_kind::fallback) &&                                                       \
+                  !outside(layers, layer_kind::hedge, layer_kind::fallback),                                                     \
+              "fallback turns failures into answers, so that a retry or hedge outside it would never see one: it must come "     \
+              "before them")                                                                                                     \
+              row(fallback_outside_breaker, !outside(layers, layer_kind::breaker, layer_kind::fallback),                         \
+                  "fallback turns failures into answers, so that a breaker outside it would never trip: it must come before it") \
+                  row(one_retry, count(layers, layer_kind::retry) <= 1,                                                          \
+                      "retry inside retry multiplies the attempts: use one, with more attempts")                                 \
+                      row(classify_innermost, is_last(layers, layer_kind::classify),                                             \
+                          "classify reads the result of an attempt and must be the innermost layer")
+
+namespace seawall {
+
+namespace detail {
+
+/// A layer of kind `outer` stands somewhere outside one of kind `inner`.
+constexpr bool outside(std::span<const layer_kind> layers, layer_kind outer, layer_kind inner) noexcept {
+  bool seen = false;
+  for (const layer_kind k : layers) {
+    if (k == inner && seen) return true;
+    if (k == outer) seen = true;
+  }
+  return false;
+}
+
+constexpr std::size_t count(std::span<const layer_kind> layers, layer_kind wanted) noexcept {
+  std::size_t n = 0;
+  for (const layer_kind k : layers) n += k == wanted ? 1 : 0;
+  return n;
+}
+
+/// No layer of this kind, or exactly one, at the end.
+constexpr bool is_last(std::span<const layer_kind> layers, layer_kind wanted) noexcept {
+  const std::size_t n = count(layers, wanted);
+  return n == 0 || (n == 1 && layers.back() == wanted);
+}
+
+}  // namespace detail
+
+struct order_rule {
+  std::string_view name;
+  bool (*holds)(std::span<const layer_kind>) noexcept;
+  std::string_view text;
+};
+
+#define SEAWALL_RULE_AS_ROW(name, holds_, text)                          \
+  order_rule{#name,                                                      \
+             [](std::span<const layer_kind> layers) noexcept {           \
+               using namespace detail; /* the vocabulary of the table */ \
+               return holds_;                                            \
+             },                                                          \
+             text},
+
+/// The rules as data.
+inline constexpr order_rule order_rules[] = {SEAWALL_ORDER_RULES(SEAWALL_RULE_AS_ROW)};
+#undef SEAWALL_RULE_AS_ROW
+
+/// The text of the first rule that is broken, or nothing.
+inline std::string_view broken_rule(std::span<const layer_kind> layers) noexcept {
+  for (const order_rule& rule : order_rules) {
+    if (!rule.holds(layers)) return rule.text;
+  }
+  return {};
+}
+
+namespace detail {
+
+/// Fails to compile, with the rule's text, if `Kinds` break one.
+template <layer_kind... Kinds>
+struct order_check {
+  static constexpr std::array<layer_kind, sizeof...(Kinds)> layers = {Kinds...};
+#define SEAWALL_RULE_AS_ASSERTION(name, holds, text) static_assert(holds, text);
+  SEAWALL_ORDER_RULES(SEAWALL_RULE_AS_ASSERTION)
+#undef SEAWALL_RULE_AS_ASSERTION
+  static constexpr bool done = true;
+};
+
+}  // namespace detail
+
+}  // namespace seawall
+
+#undef SEAWALL_ORDER_RULES
+
+#endif  // SEAWALL_RULES_HPP

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_SEAWALL_HPP
+#define SEAWALL_SEAWALL_HPP
+
+// Everything but formatters (seawall/format.hpp) and testing tools (seawall/testing/).
+
+#include "seawall/any_pipeline.hpp"     // IWYU pragma: export
+#include "seawall/attempt_timeout.hpp"  // IWYU pragma: export
+#include "seawall/circuit_breaker.hpp"  // IWYU pragma: export
+#include "seawall/classify.hpp"         // IWYU pragma: export
+#include "seawall/deadline.hpp"         // IWYU pragma: export
+#include "seawall/exec/blocking.hpp"    // IWYU pragma: export
+#include "seawall/expected.hpp"         // IWYU pragma: export
+#include "seawall/fallback.hpp"         // IWYU pragma: export
+#include "seawall/keyed.hpp"            // IWYU pragma: export
+#include "seawall/pipeline.hpp"         // IWYU pragma: export
+#include "seawall/retry.hpp"            // IWYU pragma: export
+#include "seawall/retry_budget.hpp"     // IWYU pragma: export
+#include "seawall/status.hpp"           // IWYU pragma: export
+#include "seawall/version.hpp"          // IWYU pragma: export
+
+#endif  // SEAWALL_SEAWALL_HPP

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counts what the global operator new is asked for: zero on every success path.
+#include <chrono>
+#include <cstdlib>
+#include <new>
+
+#include "seawall/seawall.hpp"
+#include "seawall/testing/virtual_clock.hpp"
+#include <doctest/doctest.h>
+
+namespace {
+
+thread_local long allocations = 0;
+
+void* counted(std::size_t size, std::size_t alignment) {
+  ++allocations;
+  // aligned_alloc wants a multiple of the alignment.
+  if (void* p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment)) return p;
+  std::abort();
+}
+
+}  // namespace
+
+// Not inlined: GCC would see free() of what a new expression returned, and warn.
+[[gnu::noinline]] void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+namespace {
+
+using namespace std::chrono_literals;
+using seawall::testing::virtual_clock;
+using result = absl::StatusOr<int>;
+
+template <class F>
+long allocations_of(F&& f) {
+  f();  // what a thread needs once
+  const long before = allocations;
+  for (int i = 0; i < 100; ++i) f();
+  return allocations - before;
+}
+
+const auto ok = seawall::idempotent([]() -> result { return 7; });
+
+TEST_CASE("the counter counts: a check that could not fail would prove nothing") {
+  // Volatile, since a compiler may leave out a new whose delete it sees.
+  CHECK(allocations_of([] {
+          int* volatile p = new int(1);
+          delete p;
+        }) == 100);
+  CHECK(allocations_of([] {
+          virtual_clock* volatile p = new virtual_clock();
+          delete p;
+        }) == 100);
+}
+
+TEST_CASE("no allocation on the success path of any policy, alone") {
+  seawall::circuit_breaker breaker, slow({.slow = {.limit = 1s}}), ring({.last_calls = {.calls = 100}});
+  seawall::retry_budget budget;
+  const auto none = [](const auto& layer) {
+    const auto pipeline = seawall::compose(layer);
+    return allocations_of([&] { CHECK(pipeline.run(ok).ok()); }) == 0;
+  };
+  CHECK(none(seawall::breaker(breaker)));
+  CHECK(none(seawall::breaker(slow)));
+  CHECK(none(seawall::breaker(ring)));
+  CHECK(none(seawall::retry()));
+  CHECK(none(seawall::retry({.budget = &budget})));
+  CHECK(none(seawall::deadline({.after = 1s})));
+  CHECK(none(seawall::attempt_timeout({.after = 1s})));
+  CHECK(none(seawall::fallback(result(9))));
+  CHECK(
+      none(seawall::classify([](const result& r) { return seawall::outcome_traits<result>::classify(r); })));
+}
+
+TEST_CASE("no allocation on the success path of pipelines: static, dynamic, keyed, with options, nested") {
+  seawall::circuit_breaker breaker;
+  seawall::keyed<seawall::circuit_breaker> shards;
+  seawall::retry_budget budget;
+  const auto five = seawall::compose(seawall::fallback(9), seawall::deadline({.after = 1s}),
+                                     seawall::retry({.budget = &budget}), seawall::breaker(breaker),
+                                     seawall::attempt_timeout({.after = 1s}));
+  const seawall::any_pipeline<result> dynamic = five;
+  const auto keyed = seawall::compose(seawall::breaker(shards));
+  seawall::call_report report;
+  CHECK(allocations_of([&] { CHECK(five.run(ok).ok()); }) == 0);
+  CHECK(allocations_of([&] { CHECK(dynamic.run(ok).ok()); }) == 0);
+  CHECK(allocations_of([&] { CHECK(keyed.run({.key = "eu-1"}, ok).ok()); }) == 0);
+  CHECK(allocations_of([&] { CHECK(five.run({.priority = 3, .report = &report}, ok).ok()); }) == 0);
+  CHECK(allocations_of([&] {
+          const auto outer = seawall::idempotent([&](const seawall::attempt& a) { return five.run(a, ok); });
+          CHECK(dynamic.run(outer).ok());
+        }) == 0);
+  CHECK(allocations_of([&] { CHECK(five.run(seawall::idempotent([] { return 7; })) == 7); }) == 0);
+}
+
+TEST_CASE("no allocation for a substitute, nor for a rejection that carries its code alone") {
+  seawall::circuit_breaker breaker({.rejections = seawall::rejection_detail::code_only});
+  breaker.isolate();
+  const auto with_value = seawall::compose(seawall::fallback([] { return 9; }), seawall::breaker(breaker));
+  const auto bare = seawall::compose(seawall::breaker(breaker));
+  CHECK(allocations_of([&] { CHECK(*with_value.run(ok) == 9); }) == 0);
+  CHECK(allocations_of([&] { CHECK(bare.run(ok).status().code() == absl::StatusCode::kUnavailable); }) == 0);
+}
+
+TEST_CASE("no allocation while a breaker fails, probes and recovers") {
+  virtual_clock clock;
+  seawall::circuit_breaker breaker({.consecutive_failures = 1, .open_for = 1s});
+  CHECK(allocations_of([&] {
+          breaker.try_acquire(clock.now()).failure(clock.now());
+          CHECK_FALSE(breaker.try_acquire(clock.now()));
+          clock.advance(1s);
+          breaker.try_acquire(clock.now()).success(clock.now());
+          CHECK(breaker.try_acquire(clock.now()));
+        }) == 0);
+}
+
+}  // namespace

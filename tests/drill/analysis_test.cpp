@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drill/analysis.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace drill {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::microseconds;
+
+customer came(microseconds at, microseconds waited, outcome how, std::uint64_t order = 0) {
+  return {.order = order, .came_at = at, .waited = waited, .how = how, .degraded = {}};
+}
+
+shop_sample sample(microseconds at, std::uint64_t payment_attempts, breaker_view breaker) {
+  shop_sample s{.at = at, .stats = {}};
+  s.stats.of[dependency::payment] = {payment_attempts, breaker};
+  return s;
+}
+
+played_act played(trouble what, microseconds begin, microseconds end) {
+  return {{.title = "act", .what = what, .victim = dependency::payment, .does = {}, .lasts = {}},
+          {begin, end}};
+}
+
+/// Healthy for a second at 100 attempts per second, then a second in which payment is dead.
+run_record one_outage() {
+  run_record r;
+  r.acts = {played(trouble::none, 0s, 1s), played(trouble::killed, 1s, 2s)};
+  r.shop = {sample(0s, 0, breaker_view::closed),          sample(500ms, 50, breaker_view::closed),
+            sample(1s, 100, breaker_view::closed),        sample(1200ms, 118, breaker_view::open),
+            sample(1600ms, 119, breaker_view::half_open), sample(1900ms, 121, breaker_view::open),
+            sample(2100ms, 141, breaker_view::closed)};
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("percentile: nearest rank") {
+  CHECK(percentile({}, 0.5) == 0us);
+  CHECK(percentile({7us}, 0.01) == 7us);
+  CHECK(percentile({3us, 1us, 2us, 4us}, 0.5) == 2us);
+  CHECK(percentile({3us, 1us, 2us, 4us}, 0.51) == 3us);
+  CHECK(percentile({3us, 1us, 2us, 4us}, 1) == 4us);
+  CHECK(percentile({3us, 1us, 2us, 4us}, 0) == 1us);
+  std::vector<microseconds> hundred;
+  for (int i = 1; i <= 100; ++i) hundred.emplace_back(i);
+  CHECK(percentile(hundred, 0.99) == 99us);
+}
+
+TEST_CASE("figures: who came in a span, however late the answer") {
+  run_record r;
+  r.customers = {came(0s, 10ms, outcome::full), came(999ms, 1500ms, outcome::degraded),
+                 came(1s, 10ms, outcome::full)};
+  const figures f = figures_within(r, {0s, 1s});
+  CHECK(f.offered == 2);
+  CHECK(f.full == 1);
+  CHECK(f.degraded == 1);
+  CHECK(f.availability() == 1);
+  CHECK(f.max == 1500ms);
+}
+
+TEST_CASE("figures: what ended in a span, for the live view") {
+  run_record r;
+  r.customers = {came(0s, 10ms, outcome::full), came(500ms, 1s, outcome::gave_up)};
+  CHECK(figures_ended_within(r, {0s, 1s}).offered == 1);
+  CHECK(figures_ended_within(r, {1s, 2s}).unanswered == 1);
+}
+
+TEST_CASE("figures: an error page is no quick answer, a request that was never sent is no answer") {
+  run_record r;
+  r.customers = {came(0s, 1ms, outcome::error), came(1ms, 2s, outcome::not_sent),
+                 came(2ms, 2s, outcome::gave_up), came(3ms, 30ms, outcome::full)};
+  const figures f = figures_within(r, {0s, 1s});
+  CHECK(f.errors == 1);
+  CHECK(f.unanswered == 2);
+  CHECK(f.availability() == doctest::Approx(0.25));
+  CHECK(f.p50 == 2s);
+  CHECK(f.p99_of_all == 2s);
+}
+
+TEST_CASE("figures: a span without customers is not available") {
+  const figures f = figures_within({}, {0s, 1s});
+  CHECK(f.availability() == 0);
+  CHECK_FALSE(f.has_latency());
+}
+
+TEST_CASE("figures: attempts per second are interpolated between samples") {
+  const run_record r = one_outage();
+  CHECK(figures_within(r, {0s, 1s}).attempts_per_s[dependency::payment] == doctest::Approx(100));
+  CHECK(figures_within(r, {250ms, 750ms}).attempts_per_s[dependency::payment] == doctest::Approx(100));
+}
+
+TEST_CASE("figures: the steps over time cover the run, the last one takes the rest") {
+  run_record r;
+  r.acts = {played(trouble::none, 0s, 2300ms)};
+  const auto steps = figures_over_time(r, 1s);
+  REQUIRE(steps.size() == 2);
+  CHECK(steps[0].when.end == 1s);
+  CHECK(steps[1].when.end == 2300ms);
+}
+
+TEST_CASE("breaker bands: neighbouring samples of one state are one band") {
+  const auto bands = breaker_bands(one_outage(), dependency::payment);
+  REQUIRE(bands.size() == 4);
+  CHECK(bands[0].state == breaker_view::closed);
+  CHECK(bands[0].when.end == 1200ms);
+  CHECK(bands[2].state == breaker_view::half_open);
+  CHECK(bands[3].when.end == 2s);
+}
+
+TEST_CASE("isolation: counts from the first open sample to the end of the act, probes included") {
+  const auto all = isolations(one_outage());
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].breaker_opened);
+  CHECK(all[0].healthy_per_s == doctest::Approx(100));
+  CHECK(all[0].attempts == 3);
+  CHECK(all[0].open.begin == 1200ms);
+  CHECK(all[0].open.end == 1900ms);
+  CHECK(all[0].reduction() == doctest::Approx(1 - 3 / 0.7 / 100));
+}
+
+TEST_CASE("isolation: a breaker that never opened reduced nothing") {
+  run_record r = one_outage();
+  for (shop_sample& s : r.shop) s.stats.of[dependency::payment].breaker = breaker_view::closed;
+  const auto all = isolations(r);
+  REQUIRE(all.size() == 1);
+  CHECK_FALSE(all[0].breaker_opened);
+  CHECK(all[0].reduction() == 0);
+}
+
+TEST_CASE("reconciliation: charged without an order, and accepted but never charged") {
+  run_record r;
+  r.customers = {came(0s, 1ms, outcome::full, 1), came(0s, 1ms, outcome::degraded, 2),
+                 came(0s, 1ms, outcome::error, 3), came(0s, 2s, outcome::gave_up, 4)};
+  r.audit.orders = {1, 3, 4};
+  const reconciliation found = reconcile(r);
+  CHECK(found.charged_without_order == 2);
+  CHECK(found.never_charged == 1);
+}
+
+}  // namespace drill

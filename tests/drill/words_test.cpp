@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What driver and children say to each other: it must survive the way there, and nonsense must be recognised.
+
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "drill/audit.hpp"
+#include "drill/fault.hpp"
+#include "drill/line_channel.hpp"
+#include "drill/shop_stats.hpp"
+#include <doctest/doctest.h>
+
+namespace drill {
+
+using std::chrono::milliseconds;
+
+TEST_CASE("words: faults") {
+  for (const fault& f :
+       {fault{}, fault{.what = fault::kind::slow, .delay = milliseconds(1200)},
+        fault{.what = fault::kind::errors, .share = 0.3}, fault{.what = fault::kind::resets, .share = 1}}) {
+    CHECK(fault_from_words(to_words(f)) == f);
+  }
+  for (const char* nonsense :
+       {"", "slow", "slow 0", "tired 0 0", "errors 1.1 0", "errors -0.1 0", "slow 0 -1", "slow 0 1 2"}) {
+    CAPTURE(nonsense);
+    CHECK_FALSE(fault_from_words(nonsense).has_value());
+  }
+}
+
+TEST_CASE("words: statistics of a storefront") {
+  shop_stats s{.payments_queued = 4, .payments_captured = 3, .payments_refused = 2, .payments_in_queue = 1};
+  s.of[dependency::payment] = {77, breaker_view::half_open};
+  CHECK(shop_stats_from_words(to_words(s)) == s);
+  CHECK_FALSE(shop_stats_from_words("1 2 3").has_value());
+  CHECK_FALSE(shop_stats_from_words("1 4 1 0 1 0 0 0 0 0").has_value());  // no such state of a breaker
+}
+
+TEST_CASE("words: the books of payment") {
+  for (const payment_audit& a :
+       {payment_audit{}, payment_audit{9, 8, 7, {}}, payment_audit{3, 0, 1, {5, 6}}}) {
+    CHECK(payment_audit_from_words(to_words(a)) == a);
+  }
+  CHECK_FALSE(payment_audit_from_words("1 2").has_value());
+  CHECK_FALSE(payment_audit_from_words("1 2 3 x").has_value());
+}
+
+TEST_CASE("words: a channel delivers line by line, and long ones whole") {
+  auto [one, other] = line_channel::make_pair();
+  line_channel here(std::move(one));
+  const std::string longest(300'000, 'x');
+  std::thread there([&, fd = std::move(other)]() mutable {
+    line_channel channel(std::move(fd));
+    channel.write("first");
+    channel.write(longest);
+    CHECK(channel.read(line_channel::for_ever) == "done");
+  });
+  CHECK(here.read(line_channel::for_ever) == "first");
+  CHECK(here.read(line_channel::for_ever) == longest);
+  CHECK_FALSE(here.read(milliseconds(0)).has_value());
+  CHECK(here.write("done"));
+  there.join();
+  CHECK_FALSE(here.read(line_channel::for_ever).has_value());  // the other side has gone
+}
+
+}  // namespace drill

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "seawall/format.hpp"
+
+#include <chrono>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <fmt/chrono.h>
+
+using namespace seawall;
+using namespace std::chrono_literals;
+
+TEST_CASE("format: durations and instants") {
+  CHECK(fmt::format("{}", duration(1500ms)) == "1.5s");
+  CHECK(fmt::format("{}", duration::infinite()) == "infinite");
+  CHECK(fmt::format("{}", instant() + 3s) == "+3s");
+  CHECK(fmt::format("{}", instant::never()) == "never");
+}
+
+TEST_CASE("format: takes the specification of strings") {
+  CHECK(fmt::format("[{:>6}]", duration(1s)) == "[    1s]");
+  CHECK(fmt::format("[{:*<8}]", breaker_state::open) == "[open****]");
+  CHECK(fmt::format("[{:.3}]", breaker_state::half_open) == "[hal]");
+}
+
+TEST_CASE("format: chrono's types keep fmt's own formatter") {
+  CHECK(fmt::format("{}", 1500ms) == "1500ms");
+  CHECK(fmt::format("{:%M:%S}", std::chrono::seconds(75)) == "01:15");
+}
+
+TEST_CASE("format: the words of enumerations") {
+  CHECK(fmt::format("{} {} {}", health::silent, health::healthy, health::unhealthy) ==
+        "silent healthy unhealthy");
+  CHECK(fmt::format("{} {} {}", again::never, again::if_idempotent, again::always) ==
+        "never if_idempotent always");
+  CHECK(fmt::format("{} {}", reason::limit_reached, give_up::max_attempts) == "limit_reached max_attempts");
+  CHECK(to_string(static_cast<health>(9)) == "?");
+  CHECK(to_string(static_cast<again>(9)) == "?");
+}
+
+TEST_CASE("format: verdicts") {
+  CHECK(fmt::format("{}", verdict::ok()) == "success, healthy, again never");
+  verdict v = verdict::transient().with_retry_after(3s);
+  v.slow = true;
+  v.degraded = true;
+  CHECK(fmt::format("{}", v) == "failure, unhealthy, again if_idempotent, slow, degraded, retry after 3s");
+}
+
+TEST_CASE("format: rejections and endings are the words of text.hpp") {
+  const rejection r{.policy = "p", .name = "n", .why = reason::isolated};
+  CHECK(fmt::format("{}", r) == describe(r));
+  const ending e{.why = give_up::budget, .attempts = 2, .elapsed = 1s};
+  CHECK(fmt::format("{}", e) == describe(e));
+}
+
+TEST_CASE("format: what a breaker looks like in each state") {
+  breaker_snapshot s{.name = "q", .counts = {.over_time = {.calls = 7, .bad = 2, .slow = 1}}, .trips = 3};
+  CHECK(fmt::format("{}", s) == "circuit_breaker 'q' closed (7 calls, 2 bad, 1 slow in the window, 3 trips)");
+  s.state = breaker_state::open;
+  s.time_left = 4s;
+  CHECK(fmt::format("{}", s) ==
+        "circuit_breaker 'q' open for another 4s (7 calls, 2 bad, 1 slow in the window, 3 trips)");
+  s.state = breaker_state::half_open;
+  s.probes = 1;
+  s.probes_succeeded = 2;
+  s.probes_failed = 3;
+  CHECK(
+      fmt::format("{}", s) ==
+      "circuit_breaker 'q' half_open, probes: 1 under way, 2 succeeded, 3 failed (7 calls, 2 bad, 1 slow in the "
+      "window, 3 trips)");
+  s.state = breaker_state::closed;
+  s.admitted_share = 0.25;
+  CHECK(fmt::format("{}", s) ==
+        "circuit_breaker 'q' closed, admits 25% (7 calls, 2 bad, 1 slow in the window, 3 trips)");
+}
+
+TEST_CASE("format: a retry budget") {
+  CHECK(
+      fmt::format("{}", retry_budget_snapshot{.name = "b", .calls = 10, .repetitions = 2, .remaining = 1}) ==
+      "retry_budget 'b' 1 left (2 repetitions of 10 calls)");
+}
+
+TEST_CASE("format: events") {
+  const rejection r{.policy = "p", .why = reason::isolated};
+  const ending e{.why = give_up::max_attempts, .attempts = 2, .elapsed = 1s};
+  CHECK(fmt::format("{}", event::rejected{r, instant()}) == "rejected: p is isolated");
+  CHECK(fmt::format("{}", event::gave_up{e, verdict::transient(), instant()}) ==
+        "retry gave up after 2 attempts in 1s: failure, unhealthy, again if_idempotent");
+  CHECK(fmt::format("{}", event::retry_scheduled{"n", 2, 50ms, false, verdict::permanent(), instant()}) ==
+        "attempt 2 failed (failure, unhealthy, again never), the next one in 50ms");
+  CHECK(fmt::format("{}", event::fallback_used{"cache", verdict::cancelled(), instant()}) ==
+        "fallback 'cache' used: failure, silent, again never");
+  CHECK(fmt::format(
+            "{}", event::state_changed{"circuit_breaker", "q", "", "closed", "open", "by hand", instant()}) ==
+        "circuit_breaker 'q': closed -> open (by hand)");
+  CHECK(fmt::format("{}", event::state_changed{"circuit_breaker", "q", "eu", "closed", "open", "x",
+                                               instant()}) == "circuit_breaker 'q' [eu]: closed -> open (x)");
+}

@@ -214,10 +214,13 @@ struct pipeline_config {
 /// Cost: a virtual call a layer and function more than the static pipeline; no allocation while the frames fit into 1.5
 /// KiB (about ten layers).
 template <class R>
-class any_pipeline {
+class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   using frames = detail::frame_stack<R>;
 
  public:
+  /// Of every operation.
+  using result_type = R;
+
   static constexpr bool repeats = true;
   static constexpr bool waits = true;
   static constexpr bool straight = false;
@@ -250,24 +253,6 @@ class any_pipeline {
     }
     p.bytes_ = frames::bytes_for(p.layers_);
     return p;
-  }
-
-  /// As `pipeline::run`; the operation returns R.
-  template <class Op>
-  R run(Op&& op) const {
-    return run_with<detail::run_blocking>(nullptr, nullptr, op);
-  }
-  template <class Op>
-  R run(const call_options& options, Op&& op) const {
-    return run_with<detail::run_blocking>(&options, nullptr, op);
-  }
-  template <class Op>
-  R run(const attempt& outer, Op&& op) const {
-    return run_with<detail::run_blocking>(nullptr, &outer, op);
-  }
-  template <class Op>
-  R run(const attempt& outer, const call_options& options, Op&& op) const {
-    return run_with<detail::run_blocking>(&options, &outer, op);
   }
 
   any_pipeline listen(listener& events) const {
@@ -303,18 +288,15 @@ class any_pipeline {
     if (!s) std::abort();  // only frames of layers that have a typed side ask for it
     return *std::move(s);
   }
+  /// Sources of fallbacks answer at once here, in every driver.
+  template <class, class S, class Start>
+  void substitute_with(std::uint8_t source, const attempt& a, const detail::failure_view<S>& failure,
+                       Start&& start) const {
+    start.kept(substitute<R, S>(source, a, failure));
+  }
 
  private:
   any_pipeline() = default;
-
-  // Pointers, or nullptr_t where it is known that there is none.
-  template <class Driver, class Options, class Outer, class Op>
-  R run_with(Options options, Outer outer, Op& op) const {
-    static_assert(
-        requires { sizeof(Driver); }, "any_pipeline::run needs #include \"seawall/exec/blocking.hpp\"");
-    detail::check_operation<std::remove_cvref_t<Op>, repeats>();
-    return Driver::run(*this, options, outer, op);
-  }
 
   template <class Layer>
   void add(const Layer& layer) {

@@ -76,6 +76,20 @@ struct call_options {
 
 class attempt;
 
+/// Whether one attempt is still wanted, in drivers that give up attempts one by one.
+class attempt_stop {
+ public:
+  /// Thread safety: any thread, while the attempt runs.
+  virtual bool requested() const noexcept = 0;
+  virtual std::stop_token token() const = 0;
+
+ protected:
+  attempt_stop() = default;
+  attempt_stop(const attempt_stop&) = default;
+  attempt_stop& operator=(const attempt_stop&) = default;
+  ~attempt_stop() = default;
+};
+
 namespace detail {
 
 /// Room for a value that most calls never have; reading it before `set` is an error of the caller.
@@ -128,8 +142,9 @@ struct resolution {
 /// left uninitialised until it is.
 class call {
  public:
-  /// Attempts that overlap are limited by the hedge's options to fewer than these.
-  static constexpr std::size_t max_effects = 8;
+  /// What frames can ask for at once: a hedge has at most four legs, each with a substitute or attempt of its own.
+  static constexpr std::size_t max_launches = 4;
+  static constexpr std::size_t max_cancels = 8;
 
   /// `outer` is the attempt of an enclosing call that this one runs in. Options and attempt may be null, and outlive this.
   call(instant started, idempotency declared, const call_options* options, const attempt* outer) noexcept
@@ -143,7 +158,7 @@ class call {
   /// Of a call that has had its first attempt and nothing else: no effect, rejection or ending to carry over.
   [[gnu::always_inline]] call(call&& o) noexcept
       : options_(o.options_),
-        parent_(o.parent_),
+        outer_(o.outer_),
         pipeline_events_(o.pipeline_events_),
         waker_(o.waker_),
         environment_(o.environment_),
@@ -164,38 +179,32 @@ class call {
   instant deadline() const noexcept { return deadline_; }
   idempotency declared() const noexcept { return declared_; }
   std::string_view key() const noexcept { return options_ != nullptr ? options_->key : std::string_view(); }
-  int priority() const noexcept {
-    if (options_ != nullptr && options_->priority) return *options_->priority;
-    return parent_ != nullptr ? parent_->priority() : 0;
-  }
-  std::optional<std::string_view> attribute(std::string_view name) const noexcept {
-    if (options_ != nullptr) {
-      for (const auto& a : options_->attributes) {
-        if (a.name == name) return a.value;
-      }
-    }
-    return parent_ != nullptr ? parent_->attribute(name) : std::nullopt;
-  }
+  int priority() const noexcept;
+  std::optional<std::string_view> attribute(std::string_view name) const noexcept;
+  /// Its own first, then those of enclosing calls.
+  template <class F>
+  void for_each_attribute(const F& f) const;
   std::string_view idempotency_key() const noexcept { return idempotency_key_; }
   void set_idempotency_key(std::string_view key) noexcept { idempotency_key_ = key; }
-  std::stop_token stop_token() const noexcept {
-    if (options_ != nullptr && options_->stop.stop_possible()) return options_->stop;
-    return parent_ != nullptr ? parent_->stop_token() : std::stop_token();
-  }
+  /// The caller's, or else that of the attempt that this call runs in.
+  std::stop_token stop_token() const;
+  /// That of the attempt that this call runs in, if `stop_token` is not it already.
+  std::stop_token outer_stop_token() const;
   [[gnu::always_inline]] bool stop_requested() const noexcept {
     if (options_ != nullptr && options_->stop.stop_requested()) return true;
-    return parent_ != nullptr && parent_->stop_requested_outside();
+    return outer_ != nullptr && stop_requested_outside();
   }
   call_report* report() const noexcept { return options_ != nullptr ? options_->report : nullptr; }
   [[gnu::always_inline]] random_source& random() const noexcept {
     if (options_ != nullptr && options_->random != nullptr) return *options_->random;
-    return parent_ != nullptr ? parent_->random_outside() : thread_random();
+    return outer_ != nullptr ? random_outside() : thread_random();
   }
 
   // Between enclosing and nested calls, and between layers.
 
   /// An enclosing retry, of this call or of the one it is nested in, will repeat what fails.
   bool retried_outside() const noexcept { return retried_outside_; }
+  void set_retried_outside() noexcept { retried_outside_ = true; }
   bool retries() const noexcept { return retries_; }
   void set_retries() noexcept { retries_ = true; }
   /// Makes the deadline of the whole call earlier; a later one changes nothing.
@@ -252,8 +261,8 @@ class call {
   }
   /// Says that the result of attempt `id` is no longer wanted.
   void cancel_attempt(attempt_id id) noexcept {
-    assert(cancels_ < max_effects);
-    if (cancels_ < max_effects) cancelled_[cancels_++].set(id);
+    assert(cancels_ < max_cancels);
+    if (cancels_ < max_cancels) cancelled_[cancels_++].set(id);
   }
   /// Ends the call, or what is inside the frame that returns this, with a rejection. `v` is what layers outside learn.
   [[gnu::always_inline]] resolution reject(instant now, const rejection& what, const verdict& v) noexcept {
@@ -317,17 +326,17 @@ class call {
 
  private:
   // Not recursions, which would become loops over calls and keep the innermost one in memory.
-  [[gnu::noinline]] bool stop_requested_outside() const noexcept { return stop_requested(); }
-  [[gnu::noinline]] random_source& random_outside() const noexcept { return random(); }
+  bool stop_requested_outside() const noexcept;
+  random_source& random_outside() const noexcept;
   void inherit(const attempt& outer) noexcept;
   attempt_id push(const launch& l) noexcept {
-    assert(launches_ < max_effects);
-    if (launches_ < max_effects) launch_[launches_++].set(l);
+    assert(launches_ < max_launches);
+    if (launches_ < max_launches) launch_[launches_++].set(l);
     return l.id;
   }
 
   const call_options* options_;
-  const call* parent_ = nullptr;
+  const attempt* outer_ = nullptr;
   listener* pipeline_events_ = nullptr;
   seawall::waker* waker_ = nullptr;
   seawall::environment* environment_ = nullptr;
@@ -346,16 +355,17 @@ class call {
   std::string_view degraded_by_ = {};
   detail::late<ending> ending_;
   detail::late<rejection> rejection_;
-  std::array<detail::late<launch>, max_effects> launch_;
-  std::array<detail::late<attempt_id>, max_effects> cancelled_;
+  std::array<detail::late<launch>, max_launches> launch_;
+  std::array<detail::late<attempt_id>, max_cancels> cancelled_;
 };
 
-/// One try at the operation, as the operation sees it. Cheap to copy; valid while the operation runs.
+/// One try at the operation, as the operation sees it. Cheap to copy; valid while the operation runs: in the asynchronous
+/// drivers, until it completes.
 class attempt {
  public:
   // Field by field: copied as one block right after its fields were written, a launch would wait for the store buffer.
-  attempt(const call& c, const launch& l) noexcept
-      : call_(&c), number_(l.number), started_(l.at), deadline_(l.deadline) {}
+  attempt(const call& c, const launch& l, const attempt_stop* stop = nullptr) noexcept
+      : call_(&c), stop_(stop), number_(l.number), started_(l.at), deadline_(l.deadline) {}
 
   /// From 1.
   std::uint32_t number() const noexcept { return number_; }
@@ -367,7 +377,13 @@ class attempt {
     return left > duration::zero() ? left : duration::zero();
   }
   instant started() const noexcept { return started_; }
-  std::stop_token stop_token() const noexcept { return call_->stop_token(); }
+  /// Fires when this attempt's answer is not wanted any more: the caller has gone, another attempt has won, its time is
+  /// over. Cost: where attempts are given up one by one, the first use allocates.
+  std::stop_token stop_token() const { return stop_ != nullptr ? stop_->token() : call_->stop_token(); }
+  /// The same question without a token. Cost: an atomic load.
+  bool stop_requested() const noexcept {
+    return stop_ != nullptr ? stop_->requested() : call_->stop_requested();
+  }
   /// What the caller gave to `idempotent_by`, the same for all attempts; empty if there is none.
   std::string_view idempotency_key() const noexcept { return call_->idempotency_key(); }
   std::string_view key() const noexcept { return call_->key(); }
@@ -381,15 +397,50 @@ class attempt {
 
  private:
   const call* call_;
+  const attempt_stop* stop_;
   std::uint32_t number_;
   instant started_;
   instant deadline_;
 };
 
 inline void call::inherit(const attempt& outer) noexcept {
-  parent_ = &outer.context();
-  retried_outside_ = parent_->retries_ || parent_->retried_outside_;
+  outer_ = &outer;
+  retried_outside_ = outer.context().retries_ || outer.context().retried_outside_;
   if (outer.deadline() < deadline_) deadline_ = outer.deadline();
+}
+
+inline int call::priority() const noexcept {
+  if (options_ != nullptr && options_->priority) return *options_->priority;
+  return outer_ != nullptr ? outer_->priority() : 0;
+}
+inline std::optional<std::string_view> call::attribute(std::string_view name) const noexcept {
+  if (options_ != nullptr) {
+    for (const auto& a : options_->attributes) {
+      if (a.name == name) return a.value;
+    }
+  }
+  return outer_ != nullptr ? outer_->attribute(name) : std::nullopt;
+}
+template <class F>
+void call::for_each_attribute(const F& f) const {
+  if (options_ != nullptr) {
+    for (const auto& a : options_->attributes) f(a);
+  }
+  if (outer_ != nullptr) outer_->context().for_each_attribute(f);
+}
+inline std::stop_token call::stop_token() const {
+  if (options_ != nullptr && options_->stop.stop_possible()) return options_->stop;
+  return outer_ != nullptr ? outer_->stop_token() : std::stop_token();
+}
+inline std::stop_token call::outer_stop_token() const {
+  const bool has_own = options_ != nullptr && options_->stop.stop_possible();
+  return has_own && outer_ != nullptr ? outer_->stop_token() : std::stop_token();
+}
+[[gnu::noinline]] inline bool call::stop_requested_outside() const noexcept {
+  return outer_->stop_requested();
+}
+[[gnu::noinline]] inline random_source& call::random_outside() const noexcept {
+  return outer_->context().random();
 }
 
 }  // namespace seawall

@@ -60,6 +60,30 @@ struct error_of<S> {
   using type = typename outcome_traits<S>::error_type;
 };
 
+/// The source of `fallback_to`.
+template <class Pipeline, class Op>
+class another_pipeline {
+ public:
+  another_pipeline(const Pipeline& other, Op op) : other_(&other), op_(std::move(op)) {}
+
+  /// For drivers in which nothing overlaps.
+  auto operator()(const attempt& a) const {
+    Op own = op_;  // operations may have state; calls overlap
+    return other_->run(a, own);
+  }
+
+  const Pipeline& pipeline() const noexcept { return *other_; }
+  Op operation() const { return op_; }
+
+ private:
+  const Pipeline* other_;
+  Op op_;
+};
+template <class Source>
+inline constexpr bool fallback_pipeline = false;
+template <class Pipeline, class Op>
+inline constexpr bool fallback_pipeline<another_pipeline<Pipeline, Op>> = true;
+
 }  // namespace detail
 
 /// The layer made by `fallback`. `Source` is a value or a function object.
@@ -89,11 +113,34 @@ class fallback_layer : public layer_base {
     } else if constexpr (std::invocable<const Source&>) {
       return source_();
     } else {
-      static_assert(
-          std::convertible_to<const Source&, R>,
-          "fallback(x): x must be a value of the operation's result, or a function that returns one and takes "
-          "nothing, the error, the attempt, or the error and the attempt");
+      check_value<R>();
       return source_;
+    }
+  }
+
+  /// The same where the source need not answer at once. `start` is the driver's: it is given a function of nothing that calls
+  /// the source, or a function of a completion where the source wants one, or another pipeline and its operation.
+  template <class R, class S, class Start>
+  void substitute_with(const attempt& a, const detail::failure_view<S>& failure, Start&& start) const {
+    using error = typename detail::error_of<S>::type;
+    using done = typename std::remove_cvref_t<Start>::completion_type;
+    // The failure may be gone while the source is at work: each call of it has a copy.
+    if constexpr (detail::fallback_pipeline<Source>) {
+      start.nested(source_.pipeline(), source_.operation(), a);
+    } else if constexpr (std::invocable<const Source&, const error&, const attempt&, done>) {
+      failure.pass_to(
+          [&](const error& e) { start.calling_back([&, e](done d) { source_(e, a, std::move(d)); }); });
+    } else if constexpr (std::invocable<const Source&, const error&, const attempt&>) {
+      failure.pass_to([&](const error& e) { start([this, e, a] { return source_(e, a); }); });
+    } else if constexpr (std::invocable<const Source&, const error&>) {
+      failure.pass_to([&](const error& e) { start([this, e] { return source_(e); }); });
+    } else if constexpr (std::invocable<const Source&, const attempt&>) {
+      start([this, a] { return source_(a); });
+    } else if constexpr (std::invocable<const Source&>) {
+      start([this] { return source_(); });
+    } else {
+      check_value<R>();
+      start([this]() -> R { return source_; });
     }
   }
 
@@ -161,12 +208,21 @@ class fallback_layer : public layer_base {
   };
 
  private:
+  template <class R>
+  static constexpr void check_value() {
+    static_assert(
+        std::convertible_to<const Source&, R>,
+        "fallback(x): x must be a value of the operation's result, or a function that returns one and takes "
+        "nothing, the error, the attempt, or the error and the attempt");
+  }
+
   fallback_options options_;
   Source source_;
 };
 
 /// Answers with `source` where the inner layers fail: a value, or a function that returns one (or a result that may fail
-/// itself) and takes nothing, the error (`absl::Status`, `E`, `std::exception_ptr`), the attempt, or both.
+/// itself) and takes nothing, the error (`absl::Status`, `E`, `std::exception_ptr`), the attempt, or both. In the asynchronous
+/// drivers it may return an awaitable, or take the error, the attempt and a completion.
 ///
 /// Thread safety: `source` must be safe to call from several threads. It is not asked once the caller's stop token fired.
 template <class Source>
@@ -178,14 +234,11 @@ fallback_layer<std::decay_t<Source>> fallback(fallback_options options, Source&&
   return {std::move(options), std::forward<Source>(source)};
 }
 
-/// Answers with another pipeline and operation (a replica, a slower path). It inherits what is left of the deadline. The
-/// pipeline is referred to and must outlive the layer.
+/// Answers with another pipeline and operation (a replica, a slower path), run by the driver that runs the call. It inherits
+/// what is left of the deadline. The pipeline is referred to and must outlive the layer.
 template <class Pipeline, class Op>
 auto fallback_to(const Pipeline& other, Op op, fallback_options options = {.name = "fallback_to"}) {
-  return fallback(std::move(options), [&other, op = std::move(op)](const attempt& a) {
-    Op own = op;  // operations may have state; calls overlap
-    return other.run(a, own);
-  });
+  return fallback(std::move(options), detail::another_pipeline<Pipeline, Op>(other, std::move(op)));
 }
 template <class Pipeline, class Op>
 auto fallback_to(const Pipeline&& other, Op op, fallback_options options = {}) = delete;

@@ -63,6 +63,8 @@ struct layer_base {
   static constexpr layer_kind kind = layer_kind::other;
   /// It starts an operation more than once: the operation must be declared idempotent or not.
   static constexpr bool repeats = false;
+  /// It has several attempts under way at once: the driver must let them overlap.
+  static constexpr bool overlaps = false;
   /// It waits for shared state: the driver must supply a waker.
   static constexpr bool waits = false;
   /// Its frame has `start_straight`.

@@ -54,8 +54,12 @@ constexpr verdict verdict_of(const rejection& r) noexcept {
   switch (r.why) {
     case reason::deadline_exceeded:
     case reason::deadline_expired:
+    case reason::shut_down:
     case reason::cancelled: return verdict::cancelled();
-    case reason::timed_out: return verdict::transient();
+    case reason::timed_out:
+    case reason::threw: return verdict::transient();
+    // It may have been executed; whose fault it is nobody knows.
+    case reason::no_answer: return {.again = again::if_idempotent};
     default: break;
   }
   return {.health = health::silent, .again = again::always, .retry_after = r.retry_after};

@@ -22,8 +22,18 @@ namespace seawall {
 
 namespace detail {
 
-/// The driver behind `pipeline::run`, defined a floor further up.
+// The drivers, defined a floor further up.
 struct run_blocking;
+struct run_pooled;
+struct run_async;
+
+template <class Op, bool Repeats>
+constexpr void check_declared() {
+  static_assert(
+      !Repeats || operation_view<Op>::declared != idempotency::undeclared,
+      "this pipeline repeats operations (retry, hedge): say whether that is safe, with idempotent(op), "
+      "idempotent_by(key, op) or non_idempotent(op)");
+}
 
 template <class Op, bool Repeats>
 constexpr void check_operation() {
@@ -31,10 +41,7 @@ constexpr void check_operation() {
   using bare = std::remove_reference_t<decltype(view::bare(std::declval<Op&>()))>;
   static_assert(takes_attempt<bare> || takes_nothing<bare>,
                 "an operation takes a seawall::attempt or nothing");
-  static_assert(
-      !Repeats || view::declared != idempotency::undeclared,
-      "this pipeline repeats operations (retry, hedge): say whether that is safe, with idempotent(op), "
-      "idempotent_by(key, op) or non_idempotent(op)");
+  check_declared<Op, Repeats>();
   if constexpr (takes_attempt<bare> || takes_nothing<bare>) {
     static_assert(
         runnable<result_of<bare>>,
@@ -42,6 +49,156 @@ constexpr void check_operation() {
         "does (seawall/status.hpp, seawall/expected.hpp), or say is_plain<R> if failures are thrown");
   }
 }
+
+/// The ways to run a pipeline. Each takes the operation last but for what is done with its result; before it, in this order
+/// and as far as wanted: the `attempt` that the call runs in, `call_options`, and what it runs on.
+///
+/// Inside the attempt of an enclosing call, the earliest deadline wins, attributes, priority and stop token are inherited, and
+/// retries are left to the enclosing call if it has some.
+template <class Pipeline>
+class entry_points {
+ public:
+  /// Runs `op` on this thread until a layer or the operation's own result ends the call.
+  ///
+  /// `op` takes an `attempt` or nothing, and may be called several times, one at a time. Its result is returned; where a
+  /// policy rejects, a result made by `outcome_traits`, or `rejected_error` is thrown for plain values.
+  /// Cancellation: `call_options::stop` ends pauses and prevents further attempts; a running attempt sees it as
+  /// `attempt::stop_token()`.
+  template <class Op>
+  auto run(Op&& op) const {
+    return run_with<run_blocking>(nullptr, nullptr, op);
+  }
+  template <class Op>
+  auto run(const call_options& options, Op&& op) const {
+    return run_with<run_blocking>(&options, nullptr, op);
+  }
+  template <class Op>
+  auto run(const attempt& outer, Op&& op) const {
+    return run_with<run_blocking>(nullptr, &outer, op);
+  }
+  template <class Op>
+  auto run(const attempt& outer, const call_options& options, Op&& op) const {
+    return run_with<run_blocking>(&options, &outer, op);
+  }
+
+  /// Runs attempts on the threads of `pool` while the caller waits: time-outs end attempts that do not, hedges overlap.
+  ///
+  /// `op` as for `run`, but may be called from several threads at once, and is copied: an attempt that was given up may still
+  /// run when this returns. It must not refer to what may be gone by then.
+  template <class Pool, class Op>
+  auto run_on(Pool& pool, Op&& op) const {
+    return run_on_with<run_pooled>(pool, nullptr, nullptr, std::forward<Op>(op));
+  }
+  template <class Pool, class Op>
+  auto run_on(const call_options& options, Pool& pool, Op&& op) const {
+    return run_on_with<run_pooled>(pool, &options, nullptr, std::forward<Op>(op));
+  }
+  template <class Pool, class Op>
+  auto run_on(const attempt& outer, Pool& pool, Op&& op) const {
+    return run_on_with<run_pooled>(pool, nullptr, &outer, std::forward<Op>(op));
+  }
+  template <class Pool, class Op>
+  auto run_on(const attempt& outer, const call_options& options, Pool& pool, Op&& op) const {
+    return run_on_with<run_pooled>(pool, &options, &outer, std::forward<Op>(op));
+  }
+
+  /// Starts `op` and returns; `done` is called with the result, once, on the scheduler, never from inside.
+  ///
+  /// `op` is any of the kinds in exec/launch.hpp. Where failures are thrown (plain R), `done` gets `answer_of<R>`. `scheduler`
+  /// is referred to if it is an lvalue, else kept. `op` and `done` are kept, `call_options` copied; if `done` has
+  /// `get_allocator()`, the call's state comes from there.
+  /// Lifetime: the pipeline and its shared state outlive the call; what attempts refer to outlives the attempts, of which those
+  /// that were given up may end after `done` was called.
+  /// Cancellation: `call_options::stop` ends the call, wherever it is. Cost: one allocation.
+  template <class Scheduler, class Op, class Done>
+  void start(Scheduler&& scheduler, Op&& op, Done&& done) const {
+    start_with<run_async>(std::forward<Scheduler>(scheduler), nullptr, nullptr, std::forward<Op>(op),
+                          std::forward<Done>(done));
+  }
+  template <class Scheduler, class Op, class Done>
+  void start(const call_options& options, Scheduler&& scheduler, Op&& op, Done&& done) const {
+    start_with<run_async>(std::forward<Scheduler>(scheduler), &options, nullptr, std::forward<Op>(op),
+                          std::forward<Done>(done));
+  }
+  template <class Scheduler, class Op, class Done>
+  void start(const attempt& outer, Scheduler&& scheduler, Op&& op, Done&& done) const {
+    start_with<run_async>(std::forward<Scheduler>(scheduler), nullptr, &outer, std::forward<Op>(op),
+                          std::forward<Done>(done));
+  }
+  template <class Scheduler, class Op, class Done>
+  void start(const attempt& outer, const call_options& options, Scheduler&& scheduler, Op&& op,
+             Done&& done) const {
+    start_with<run_async>(std::forward<Scheduler>(scheduler), &options, &outer, std::forward<Op>(op),
+                          std::forward<Done>(done));
+  }
+
+  /// The same for coroutines of any kind: `co_await pipeline.async(scheduler, op)` is the result. The call starts when it is
+  /// awaited, and the coroutine goes on on the scheduler.
+  /// Lifetime: an awaiting coroutine may be destroyed by those who share a thread with the scheduler; the call is given up.
+  template <class Scheduler, class Op>
+  [[nodiscard]] auto async(Scheduler&& scheduler, Op&& op) const {
+    return async_with<run_async>(std::forward<Scheduler>(scheduler), nullptr, nullptr, std::forward<Op>(op));
+  }
+  template <class Scheduler, class Op>
+  [[nodiscard]] auto async(const call_options& options, Scheduler&& scheduler, Op&& op) const {
+    return async_with<run_async>(std::forward<Scheduler>(scheduler), &options, nullptr, std::forward<Op>(op));
+  }
+  template <class Scheduler, class Op>
+  [[nodiscard]] auto async(const attempt& outer, Scheduler&& scheduler, Op&& op) const {
+    return async_with<run_async>(std::forward<Scheduler>(scheduler), nullptr, &outer, std::forward<Op>(op));
+  }
+  template <class Scheduler, class Op>
+  [[nodiscard]] auto async(const attempt& outer, const call_options& options, Scheduler&& scheduler,
+                           Op&& op) const {
+    return async_with<run_async>(std::forward<Scheduler>(scheduler), &options, &outer, std::forward<Op>(op));
+  }
+
+ private:
+  // Pipelines that are built at run time know what their operations return.
+  template <class R>
+  static constexpr void check_result() {
+    if constexpr (requires { typename Pipeline::result_type; }) {
+      static_assert(std::is_same_v<R, typename Pipeline::result_type>,
+                    "any_pipeline<R>: the operation must return R");
+    }
+  }
+
+  const Pipeline& self() const noexcept { return static_cast<const Pipeline&>(*this); }
+
+  // Options and outer attempt: pointers, or nullptr_t where it is known that there is none.
+
+  template <class Driver, class Options, class Outer, class Op>
+  auto run_with(Options options, Outer outer, Op& op) const {
+    static_assert(
+        requires { sizeof(Driver); }, "pipeline::run needs #include \"seawall/exec/blocking.hpp\"");
+    check_operation<std::remove_cvref_t<Op>, Pipeline::repeats>();
+    check_result<
+        result_of<std::remove_reference_t<decltype(operation_view<std::remove_cvref_t<Op>>::bare(op))>>>();
+    return Driver::run(self(), options, outer, op);
+  }
+  template <class Driver, class Pool, class Options, class Outer, class Op>
+  auto run_on_with(Pool& pool, Options options, Outer outer, Op&& op) const {
+    static_assert(
+        requires { sizeof(Driver); }, "pipeline::run_on needs #include \"seawall/exec/pool.hpp\"");
+    check_operation<std::remove_cvref_t<Op>, Pipeline::repeats>();
+    return Driver::run(self(), pool, options, outer, std::forward<Op>(op));
+  }
+  template <class Driver, class Scheduler, class Options, class Outer, class Op, class Done>
+  void start_with(Scheduler&& scheduler, Options options, Outer outer, Op&& op, Done&& done) const {
+    static_assert(
+        requires { sizeof(Driver); }, "pipeline::start needs #include \"seawall/exec/async.hpp\"");
+    check_declared<std::remove_cvref_t<Op>, Pipeline::repeats>();
+    Driver::start(self(), std::forward<Scheduler>(scheduler), options, outer, std::forward<Op>(op),
+                  std::forward<Done>(done));
+  }
+  template <class Driver, class Scheduler, class Options, class Outer, class Op>
+  auto async_with(Scheduler&& scheduler, Options options, Outer outer, Op&& op) const {
+    static_assert(
+        requires { sizeof(Driver); }, "pipeline::async needs #include \"seawall/exec/async.hpp\"");
+    check_declared<std::remove_cvref_t<Op>, Pipeline::repeats>();
+    return Driver::async(self(), std::forward<Scheduler>(scheduler), options, outer, std::forward<Op>(op));
+  }
+};
 
 }  // namespace detail
 
@@ -51,7 +208,7 @@ constexpr void check_operation() {
 /// Cost: a blocking call allocates nothing and reads the clock once if it succeeds, unless a layer needs to know how long
 /// a success took.
 template <class... Layers>
-class pipeline {
+class pipeline : public detail::entry_points<pipeline<Layers...>> {
   static_assert(detail::order_check<Layers::kind...>::done);
   static_assert(sizeof...(Layers) < 255);
 
@@ -59,6 +216,8 @@ class pipeline {
   /// Some layer starts operations more than once: they must be declared.
   static constexpr bool repeats = (Layers::repeats || ...);
   static constexpr bool waits = (Layers::waits || ...);
+  /// Some layer has several attempts under way at once: not every driver can do that.
+  static constexpr bool overlaps = (Layers::overlaps || ...);
   /// Every layer has a short cut for the usual case; see frame.hpp.
   static constexpr bool straight = (Layers::straight && ...);
 
@@ -69,31 +228,6 @@ class pipeline {
     pipeline copy = *this;
     copy.events_ = &events;
     return copy;
-  }
-
-  /// Runs `op` on this thread until a layer or the operation's own result ends the call.
-  ///
-  /// `op` takes an `attempt` or nothing, and may be called several times, one at a time. Its result is returned; where a
-  /// policy rejects, a result made by `outcome_traits`, or `rejected_error` is thrown for plain values.
-  /// Cancellation: `call_options::stop` ends pauses and prevents further attempts; a running attempt sees it as
-  /// `attempt::stop_token()`.
-  template <class Op>
-  auto run(Op&& op) const {
-    return run_with<detail::run_blocking>(nullptr, nullptr, op);
-  }
-  template <class Op>
-  auto run(const call_options& options, Op&& op) const {
-    return run_with<detail::run_blocking>(&options, nullptr, op);
-  }
-  /// Inside the attempt `outer` of an enclosing call: the earliest deadline wins, attributes, priority and stop token are
-  /// inherited, and retries are left to the enclosing call if it has some.
-  template <class Op>
-  auto run(const attempt& outer, Op&& op) const {
-    return run_with<detail::run_blocking>(nullptr, &outer, op);
-  }
-  template <class Op>
-  auto run(const attempt& outer, const call_options& options, Op&& op) const {
-    return run_with<detail::run_blocking>(&options, &outer, op);
   }
 
   // For drivers.
@@ -132,17 +266,14 @@ class pipeline {
   S substitute(std::uint8_t source, const attempt& a, const detail::failure_view<S>& failure) const {
     return substitute_from<0, R, S>(source, a, failure);
   }
-
- private:
-  // Pointers, or nullptr_t where it is known that there is none.
-  template <class Driver, class Options, class Outer, class Op>
-  auto run_with(Options options, Outer outer, Op& op) const {
-    static_assert(
-        requires { sizeof(Driver); }, "pipeline::run needs #include \"seawall/exec/blocking.hpp\"");
-    detail::check_operation<std::remove_cvref_t<Op>, repeats>();
-    return Driver::run(*this, options, outer, op);
+  /// The same where it may take its time.
+  template <class R, class S, class Start>
+  void substitute_with(std::uint8_t source, const attempt& a, const detail::failure_view<S>& failure,
+                       Start&& start) const {
+    substitute_with_from<0, R, S>(source, a, failure, start);
   }
 
+ private:
   template <std::size_t I, class R, class S>
   S substitute_from(std::uint8_t source, const attempt& a, const detail::failure_view<S>& failure) const {
     if constexpr (I == sizeof...(Layers)) {
@@ -157,6 +288,20 @@ class pipeline {
         }
       }
       return substitute_from<I + 1, R, S>(source, a, failure);
+    }
+  }
+
+  template <std::size_t I, class R, class S, class Start>
+  void substitute_with_from(std::uint8_t source, const attempt& a, const detail::failure_view<S>& failure,
+                            Start& start) const {
+    if constexpr (I == sizeof...(Layers)) {
+      std::abort();
+    } else {
+      const auto& layer = std::get<I>(layers_);
+      if constexpr (requires { layer.template substitute_with<R, S>(a, failure, start); }) {
+        if (source == I + 1) return layer.template substitute_with<R, S>(a, failure, start);
+      }
+      substitute_with_from<I + 1, R, S>(source, a, failure, start);
     }
   }
 

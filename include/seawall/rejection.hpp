@@ -24,6 +24,9 @@ enum class reason : std::uint8_t {
   timed_out,          ///< an attempt did not answer in its time
   cancelled,          ///< the caller has gone
   limit_reached,      ///< a limit of a policy: concurrency, rate, queue
+  no_answer,          ///< an asynchronous operation let go of its completion without a result
+  threw,              ///< an asynchronous operation threw although its result tells of failures; see `detail`
+  shut_down,          ///< the scheduler that ran the call has shut down
   custom,             ///< a policy that seawall does not know; see `detail`
 };
 

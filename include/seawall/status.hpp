@@ -53,6 +53,8 @@ constexpr absl::StatusCode code_of(reason r) noexcept {
     case reason::timed_out: return absl::StatusCode::kDeadlineExceeded;
     case reason::cancelled: return absl::StatusCode::kCancelled;
     case reason::limit_reached: return absl::StatusCode::kResourceExhausted;
+    case reason::no_answer:
+    case reason::threw: return absl::StatusCode::kUnknown;
     default: return absl::StatusCode::kUnavailable;
   }
 }

@@ -24,6 +24,9 @@ constexpr std::string_view to_string(reason r) noexcept {
     case reason::timed_out: return "timed_out";
     case reason::cancelled: return "cancelled";
     case reason::limit_reached: return "limit_reached";
+    case reason::no_answer: return "no_answer";
+    case reason::threw: return "threw";
+    case reason::shut_down: return "shut_down";
     case reason::custom: return "custom";
   }
   return "?";
@@ -60,6 +63,9 @@ constexpr std::string_view phrase(reason r) noexcept {
     case reason::timed_out: return ": no answer in time";
     case reason::cancelled: return "";
     case reason::limit_reached: return ": limit reached";
+    case reason::no_answer: return " ended without a result";
+    case reason::threw: return " threw";
+    case reason::shut_down: return " has shut down";
     case reason::none:
     case reason::custom: return " rejected the call";
   }
@@ -91,6 +97,7 @@ inline std::string describe(const rejection& r) {
   std::string out(r.why == reason::cancelled ? "the call was cancelled by its caller" : r.policy);
   detail::append_name(out, r.name);
   if (r.why == reason::custom && !r.detail.empty()) return out.append(": ").append(r.detail);
+  if (r.why == reason::threw && !r.detail.empty()) return out.append(" threw: ").append(r.detail);
   if (!r.detail.empty()) out.append(" (").append(r.detail).append(")");
   out.append(detail::phrase(r.why));
   if (r.has_retry_after()) out.append(" for another ").append(to_text(r.retry_after));

@@ -88,6 +88,9 @@ TEST_CASE("status: the code of each rejection") {
   CHECK(code_of(reason::timed_out) == code::kDeadlineExceeded);
   CHECK(code_of(reason::cancelled) == code::kCancelled);
   CHECK(code_of(reason::limit_reached) == code::kResourceExhausted);
+  CHECK(code_of(reason::no_answer) == code::kUnknown);
+  CHECK(code_of(reason::threw) == code::kUnknown);
+  CHECK(code_of(reason::shut_down) == code::kUnavailable);
   CHECK(code_of(reason::custom) == code::kUnavailable);
 }
 

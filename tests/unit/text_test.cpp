@@ -83,6 +83,11 @@ TEST_CASE("text: each rejection in words") {
             "attempt_timeout: no answer in time, after 1 attempt in 250ms"},
         row{{.policy = "caller", .why = reason::cancelled}, "the call was cancelled by its caller"},
         row{{.policy = "bulkhead", .why = reason::limit_reached}, "bulkhead: limit reached"},
+        row{{.policy = "operation", .why = reason::no_answer}, "operation ended without a result"},
+        row{{.policy = "operation", .why = reason::threw}, "operation threw"},
+        row{{.policy = "operation", .why = reason::threw, .detail = "out of range"},
+            "operation threw: out of range"},
+        row{{.policy = "scheduler", .why = reason::shut_down}, "scheduler has shut down"},
         row{{.policy = "mine", .why = reason::custom, .detail = "too hot"}, "mine: too hot"},
         row{{.policy = "mine", .why = reason::custom}, "mine rejected the call"},
         row{{.policy = "mine", .why = reason::none}, "mine rejected the call"}}) {

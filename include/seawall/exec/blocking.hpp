@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "seawall/call.hpp"
+#include "seawall/exec/conclusion.hpp"
 #include "seawall/operation.hpp"
 #include "seawall/outcome.hpp"
 #include "seawall/pipeline.hpp"
@@ -161,7 +162,8 @@ class blocking_call {
     blocking_call rest(p, e, op, now, options, outer);
     std::optional<S> slot;
     const reason why = why_not(rest.call_, now);
-    resolution r = why == reason::none ? rest.frame_.start(rest.call_, now) : rest.reject(why);
+    resolution r =
+        why == reason::none ? rest.frame_.start(rest.call_, now) : reject_call(rest.call_, now, why);
     return rest.settle(slot, r);
   }
 
@@ -197,16 +199,12 @@ class blocking_call {
     if (p.events() != nullptr) c.set_pipeline_events(p.events());
   }
 
-  // The caller's stop token may have fired, its deadline passed.
-  [[gnu::always_inline]] static reason why_not(const call& c, instant now) {
-    if (c.stop_requested()) return reason::cancelled;
-    return c.deadline() <= now ? reason::deadline_expired : reason::none;
-  }
-
   // From anywhere to the end.
   S settle(std::optional<S>& slot, resolution& r) {
     while (!r) r = call_.pending_launches() != 0 ? carry_out(slot, call_.take_launch()) : pause();
-    return result_of(slot, r);
+    S result = conclude(call_, r, slot);
+    if (call_.report() != nullptr) fill_report(call_, r, environment_.now());
+    return result;
   }
 
   // Runs an attempt, or asks for a substitute, and tells the frames.
@@ -216,7 +214,7 @@ class blocking_call {
       slot.emplace(stored::keep([&]() -> R { return invoke_operation(view::bare(op_), attempt(call_, l)); }));
       return report(l.id, pipeline_.classify(*slot));
     }
-    if (!l.of_rejection) annotate(*slot);
+    if (!l.of_rejection) annotate(call_, *slot);
     const failure_view<S> failure(l.of_rejection ? nullptr : &*slot,
                                   l.of_rejection ? &call_.last_rejection() : nullptr);
     slot.emplace(pipeline_.template substitute<R, S>(l.source, attempt(call_, l), failure));
@@ -233,7 +231,9 @@ class blocking_call {
     if (call_.stop_requested()) return gone();
     if (environment_.now() < until) {
       parker& p = parker_.get();
-      const std::stop_callback wake(call_.stop_token(), [&p] { p.poke(); });
+      const auto poke = [&p] { p.poke(); };
+      const std::stop_callback wake(call_.stop_token(), poke);
+      const std::stop_callback wake_too(call_.outer_stop_token(), poke);
       environment_.pause(until, p);
       if (call_.stop_requested()) return gone();
     }
@@ -244,41 +244,7 @@ class blocking_call {
   resolution gone() {
     now_ = environment_.now();
     frame_.cancel(call_);
-    return reject(reason::cancelled);
-  }
-  [[gnu::noinline, gnu::cold]] resolution reject(reason why) {
-    return call_.reject(now_, {.policy = why == reason::cancelled ? "caller" : "deadline", .why = why},
-                        verdict::cancelled());
-  }
-
-  S result_of(std::optional<S>& slot, const resolution& r) {
-    S result = r.how == resolution::kind::attempt
-                   ? std::move(*slot)
-                   : outcome_traits<S>::reject(call_.last_rejection(), slot ? &*slot : nullptr);
-    if (r.how == resolution::kind::attempt && !r.v.success && !r.v.degraded) annotate(result);
-    fill_report(r);
-    return result;
-  }
-
-  // Adds to a failure which rule ended the retries.
-  void annotate(S& failure) {
-    if constexpr (requires(const ending& e) { outcome_traits<S>::annotate(failure, e); }) {
-      const ending* const e = call_.how_it_ended();
-      if (e != nullptr && e->why != give_up::nested) outcome_traits<S>::annotate(failure, *e);
-    }
-  }
-
-  void fill_report(const resolution& r) {
-    call_report* const report = call_.report();
-    if (report == nullptr) return;
-    *report = {.attempts = call_.attempts(), .degraded = r.v.degraded && r.v.success};
-    if (report->degraded) report->degraded_by = call_.degraded_by();
-    report->elapsed = environment_.now() - call_.started();
-    if (!r.v.success && call_.how_it_ended() != nullptr) report->gave_up = call_.how_it_ended()->why;
-    if (r.how == resolution::kind::rejection) {
-      report->rejected = call_.last_rejection().why;
-      report->rejected_by = call_.last_rejection().policy;
-    }
+    return reject_call(call_, now_, reason::cancelled);
   }
 
   const Pipeline& pipeline_;

@@ -1,0 +1,654 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_EXEC_ASYNC_HPP
+#define SEAWALL_EXEC_ASYNC_HPP
+
+// The driver in which nobody waits: attempts run as they like, several at once, and can be given up. One object a call holds
+// everything; what happens to the call (an attempt ends, a timer is due, the caller goes) comes as mail, is read by one
+// thread at a time on the call's scheduler, and is told to the same frames that the blocking driver runs.
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "seawall/call.hpp"
+#include "seawall/exec/completion.hpp"
+#include "seawall/exec/conclusion.hpp"
+#include "seawall/exec/launch.hpp"
+#include "seawall/exec/scheduler.hpp"
+#include "seawall/fallback.hpp"
+#include "seawall/operation.hpp"
+#include "seawall/outcome.hpp"
+#include "seawall/pipeline.hpp"
+#include "seawall/time.hpp"
+
+namespace seawall {
+
+namespace detail {
+
+/// The caller's options, kept while the call and its late attempts run; what an enclosing call hands down is copied, as that
+/// call may end first.
+class kept_options {
+ public:
+  kept_options(const call_options* options, const attempt* outer) {
+    if (options != nullptr) kept_ = *options;
+    if (outer != nullptr) inherit(*outer);
+    key_ = kept_.key;
+    kept_.key = key_;
+    for (const attribute& a : kept_.attributes) {
+      texts_.emplace_back(a.name);
+      texts_.emplace_back(a.value);
+    }
+    for (std::size_t i = 0; i < texts_.size(); i += 2) attributes_.push_back({texts_[i], texts_[i + 1]});
+    kept_.attributes = attributes_;
+  }
+  kept_options(const kept_options&) = delete;
+  kept_options& operator=(const kept_options&) = delete;
+
+  const call_options* get() const noexcept { return &kept_; }
+  bool retried_outside() const noexcept { return retried_outside_; }
+  const std::stop_token& outer_stop() const noexcept { return outer_stop_; }
+
+ private:
+  void inherit(const attempt& outer) {
+    const call& c = outer.context();
+    retried_outside_ = c.retries() || c.retried_outside();
+    if (!kept_.priority) kept_.priority = outer.priority();
+    if (outer.deadline() < kept_.deadline) kept_.deadline = outer.deadline();
+    outer_stop_ = outer.stop_token();
+    // So that frames see it as well.
+    if (!kept_.stop.stop_possible()) kept_.stop = std::exchange(outer_stop_, {});
+    c.for_each_attribute([this](const attribute& a) { inherited_.push_back(a); });
+    if (inherited_.empty()) return;
+    // The innermost of a name comes first, and is the one that is found.
+    inherited_.insert(inherited_.begin(), kept_.attributes.begin(), kept_.attributes.end());
+    kept_.attributes = inherited_;
+  }
+
+  call_options kept_;
+  std::string key_;
+  std::vector<std::string> texts_;
+  std::vector<attribute> attributes_;
+  std::vector<attribute> inherited_;
+  std::stop_token outer_stop_;
+  bool retried_outside_ = false;
+};
+struct no_options {
+  no_options(std::nullptr_t, std::nullptr_t) noexcept {}
+  static const call_options* get() noexcept { return nullptr; }
+};
+
+/// What `done` of `pipeline::start` may bring along: an allocator for the call's state.
+template <class Done>
+auto allocator_of(const Done& done) {
+  if constexpr (requires { done.get_allocator(); }) {
+    return done.get_allocator();
+  } else {
+    return std::allocator<std::byte>();
+  }
+}
+
+template <class Bare>
+constexpr void check_async_operation() {
+  static_assert(
+      is_async_operation<Bare>(),
+      "an asynchronous operation takes (seawall::attempt, seawall::completion<R>), R spelt out, or takes "
+      "a seawall::attempt or nothing and returns an awaitable; see seawall/exec/launch.hpp");
+  if constexpr (is_async_operation<Bare>()) {
+    static_assert(
+        runnable<typename async_operation<Bare>::result_type>,
+        "seawall cannot read this result: specialise seawall::outcome_traits<R> for it, include the header that "
+        "does (seawall/status.hpp, seawall/expected.hpp), or say is_plain<R> if failures are thrown");
+  }
+}
+
+/// A call's two pieces of work: told apart by their type, as both are bases of the call.
+struct reading_work : task {
+  using task::task;
+};
+struct timer_work : task {
+  using task::task;
+};
+
+/// Starts a substitute in its slot: the driver's side of `fallback_layer::substitute_with`.
+template <class Launch, class Scheduler>
+struct substitute_start {
+  using R = typename Launch::result_type;
+  using S = typename stored_as<R>::type;
+  using completion_type = completion<R>;
+
+  template <class Make>
+  void operator()(Make make) const {
+    start_made<R>(scheduler, slot, std::move(make));
+  }
+  void kept(S&& result) const {
+    slot.keep(std::move(result));
+    slot.deliver();
+  }
+  template <class Source>
+  void calling_back(Source&& source) const {
+    source(completion<R>(slot));
+  }
+  template <class Pipeline, class Op>
+  void nested(const Pipeline& other, Op op, const attempt& a) const;
+
+  Scheduler& scheduler;
+  attempt_slot<S>& slot;
+};
+
+/// One call. Frames, effects, timer and slots are touched by the reader of the mailbox only. It deletes itself when it has
+/// been completed, every attempt has ended and the scheduler has let go of its timer. After completion it uses the scheduler
+/// no more: late attempts clean up on the threads on which they end.
+template <class Pipeline, class Scheduler, class Launch, class DeclaredOp, class Done, class Options>
+class async_call final : public waker, recipient, reading_work, timer_work {
+  using view = operation_view<DeclaredOp>;
+  using R = typename Launch::result_type;
+  using stored = stored_as<R>;
+  using S = typename stored::type;
+  using frame = decltype(std::declval<const Pipeline&>().make_frame());
+  using scheduler_type = std::remove_reference_t<Scheduler>;
+  using allocator = typename std::allocator_traits<decltype(allocator_of(
+      std::declval<const Done&>()))>::template rebind_alloc<async_call>;
+  using allocators = std::allocator_traits<allocator>;
+  static constexpr bool has_options = std::is_same_v<Options, kept_options>;
+
+ public:
+  /// `Scheduler` is an lvalue reference, or a handle kept by value. `done` gets S.
+  template <class OptionsPointer, class Outer>
+  static async_call& make(const Pipeline& p, Scheduler&& scheduler, DeclaredOp&& op, Done&& done,
+                          OptionsPointer options, Outer outer) {
+    allocator memory(allocator_of(done));
+    auto* const at = allocators::allocate(memory, 1);
+    struct guard {
+      allocator& memory;
+      typename allocators::pointer place;
+      ~guard() {
+        if (place != nullptr) allocators::deallocate(memory, place, 1);
+      }
+    } undo{memory, at};
+    auto* const self = ::new (static_cast<void*>(std::to_address(at)))
+        async_call(p, std::forward<Scheduler>(scheduler), std::move(op), std::move(done), options, outer);
+    undo.place = nullptr;
+    return *self;
+  }
+
+  /// Starts the first attempt. The call may be gone when it returns.
+  void begin() {
+    if constexpr (requires { scheduler_.work_started(); }) scheduler_.work_started();
+    listen_for_stops();
+    const reason why = why_not(call_, now_);
+    resolution r = why == reason::none ? frame_.value.start(call_, now_) : reject_call(call_, now_, why);
+    advance(r);
+    // Never completed from here: the caller need not be ready yet.
+    if (settled_ || !box_.leave()) scheduler_.post(static_cast<reading_work&>(*this));
+  }
+
+  /// Whoever waits for the answer is gone: nobody is told. For those who share a thread with the scheduler.
+  void abandon() noexcept { deliver(abandoned_); }
+
+ private:
+  struct slot : attempt_slot<S> {
+    [[no_unique_address]] typename Launch::state room;
+    slot* next_more = nullptr;
+  };
+  // Sequential pipelines have one attempt at a time, and a late one now and then.
+  static constexpr std::size_t slots_in_place = Pipeline::overlaps ? 2 : 1;
+
+  union late_frame {
+    explicit late_frame(const Pipeline& p) : value(p.make_frame()) {}
+    late_frame(const late_frame&) = delete;
+    late_frame& operator=(const late_frame&) = delete;
+    ~late_frame() {}
+    frame value;
+  };
+
+  // What is left to do when the call itself may be gone.
+  struct ending {
+    Done done;
+    S result;
+    Scheduler scheduler;
+
+    void tell() {
+      struct finished {
+        std::remove_reference_t<Scheduler>& s;
+        ~finished() {
+          if constexpr (requires { s.work_finished(); }) s.work_finished();
+        }
+      } const at_the_end{scheduler};
+      std::move(done)(std::move(result));
+    }
+  };
+
+  template <class OptionsPointer, class Outer>
+  async_call(const Pipeline& p, Scheduler&& scheduler, DeclaredOp&& op, Done&& done, OptionsPointer options,
+             Outer outer)
+      : reading_work(&async_call::on_read),
+        timer_work(&async_call::on_timer),
+        pipeline_(p),
+        scheduler_(std::forward<Scheduler>(scheduler)),
+        op_(std::move(op)),
+        done_(std::in_place, std::move(done)),
+        memory_(allocator_of(*done_)),
+        options_(options, outer),
+        now_(scheduler_.now()),
+        call_(now_, view::declared, options_.get(), nullptr),
+        frame_(p) {
+    call_.set_idempotency_key(view::key(op_));
+    if (p.events() != nullptr) call_.set_pipeline_events(p.events());
+    if constexpr (Pipeline::waits) call_.set_waker(this);
+    if constexpr (has_options) {
+      if (options_.retried_outside()) call_.set_retried_outside();
+    }
+  }
+  ~async_call() {
+    while (more_ != nullptr) delete std::exchange(more_, more_->next_more);
+  }
+
+  // Told by others, on any thread.
+
+  void deliver(mail& m) noexcept override {
+    if (!box_.send(m)) return;
+    if (completed_) {
+      read();
+    } else {
+      scheduler_.post(static_cast<reading_work&>(*this));
+    }
+  }
+  void poke() noexcept override {
+    // Acquire and release: whoever is not the first to poke has his reason seen by the reader of the first one's mail.
+    if (!poked_.exchange(true, std::memory_order_acq_rel)) deliver(poke_);
+  }
+  static void on_read(task& t, task::outcome how) {
+    auto& self = static_cast<async_call&>(static_cast<reading_work&>(t));
+    if (how == task::outcome::drop) self.lose_scheduler();
+    self.read();
+  }
+  static void on_timer(task& t, task::outcome how) {
+    auto& self = static_cast<async_call&>(static_cast<timer_work&>(t));
+    switch (how) {
+      case task::outcome::run: self.timer_due_.what = mail::kind::timer; break;
+      case task::outcome::stop: self.timer_due_.what = mail::kind::stopped; break;
+      case task::outcome::drop: self.timer_due_.what = mail::kind::dropped; break;
+    }
+    // A timer comes on the scheduler already: no further post.
+    if (self.box_.send(self.timer_due_)) self.read();
+  }
+  struct leave_call {
+    async_call* self;
+    void operator()() const noexcept {
+      if (!self->has_left_.exchange(true, std::memory_order_relaxed)) self->deliver(self->left_);
+    }
+  };
+  struct stop_callbacks {
+    std::optional<std::stop_callback<leave_call>> own, outer;
+  };
+
+  void listen_for_stops() {
+    if constexpr (has_options) {
+      const std::stop_token& own = options_.get()->stop;
+      const std::stop_token& outer = options_.outer_stop();
+      if (own.stop_possible()) stops_.own.emplace(own, leave_call{this});
+      if (outer.stop_possible()) stops_.outer.emplace(outer, leave_call{this});
+    }
+  }
+
+  // The reader's.
+
+  void read() {
+    std::optional<ending> last;
+    for (;;) {
+      for (mail* m = box_.take(); m != nullptr;) {
+        mail* const next = m->next;
+        handle(*m);
+        m = next;
+      }
+      if (settled_ && !completed_) {
+        end_call();
+        if (!lost_) last.emplace(conclusion());
+        done_.reset();
+      }
+      // Nobody can send any more: what is still in the box is not needed.
+      if (completed_ && attempts_in_flight_ == 0 && !timer_armed_) {
+        destroy();
+        break;
+      }
+      if (box_.leave()) break;
+    }
+    if (last) last->tell();
+  }
+
+  void handle(mail& m) {
+    switch (m.what) {
+      case mail::kind::ended: return on_ended(static_cast<slot&>(static_cast<attempt_slot<S>&>(m)));
+      case mail::kind::timer:
+        timer_armed_ = false;
+        armed_for_ = instant::never();
+        return settled_ ? void() : look();
+      case mail::kind::poked:
+        poked_.store(false, std::memory_order_release);
+        return settled_ ? void() : look_again();
+      case mail::kind::left: return give_up(reason::cancelled);
+      case mail::kind::stopped: timer_armed_ = false; return give_up(reason::shut_down);
+      case mail::kind::dropped:
+        if (&m == &timer_due_) timer_armed_ = false;
+        return lose_scheduler();
+    }
+  }
+
+  void on_ended(slot& s) {
+    const bool wanted = s.wanted && !settled_;
+    resolution r;
+    if (wanted) {
+      kept_.emplace(std::move(s.result()));
+      const verdict v = s.is_substitute ? outcome_traits<S>::classify(*kept_) : pipeline_.classify(*kept_);
+      if (!v.success || call_.report() != nullptr || pipeline_.needs_end_time()) now_ = scheduler_.now();
+      r = frame_.value.on_done(call_, now_, s.id, v);
+    }
+    s.end();
+    --attempts_in_flight_;
+    if (wanted) advance(r);
+  }
+
+  void look() {
+    now_ = scheduler_.now();
+    resolution r;
+    advance(r);
+  }
+  void look_again() {
+    now_ = scheduler_.now();
+    resolution r = frame_.value.on_time(call_, now_);
+    advance(r);
+  }
+  void give_up(reason why) {
+    if (settled_) return;
+    now_ = scheduler_.now();
+    frame_.value.cancel(call_);
+    resolution r = reject_call(call_, now_, why);
+    advance(r);
+  }
+  void lose_scheduler() {
+    lost_ = true;
+    if (settled_) return;
+    frame_.value.cancel(call_);
+    resolution r = reject_call(call_, now_, reason::shut_down);
+    advance(r);
+  }
+
+  // Carries out what the frames have asked for until they have to wait.
+  void advance(resolution& r) {
+    for (;;) {
+      call_.take_cancels([this](attempt_id id) { cancel(id); });
+      if (r) break;
+      if (call_.pending_launches() != 0) {
+        call_.take_launches([this](const launch& l) { start(l); });
+      } else if (frame_.value.wake_at() <= now_) {
+        r = frame_.value.on_time(call_, now_);
+      } else {
+        return set_timer();
+      }
+    }
+    settled_ = true;
+    resolution_ = r;
+  }
+
+  void set_timer() {
+    const instant at = frame_.value.wake_at();
+    // An earlier one does as well: it will look, and arm again.
+    if (at >= armed_for_) return;
+    if (timer_armed_ && !scheduler_.cancel(timer_)) return;  // it is due, and its mail under way
+    armed_for_ = at;
+    timer_armed_ = true;
+    scheduler_.schedule_at(at, timer_, static_cast<timer_work&>(*this));
+  }
+
+  void start(const launch& l) {
+    slot& s = free_slot();
+    s.begin(*this, l);
+    ++attempts_in_flight_;
+    const attempt a(call_, l, &s.stop);
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      if (l.source == 0) {
+        Launch::start(scheduler_, s.room, view::bare(op_), a, s);
+      } else {
+        substitute(l, a, s);
+      }
+#if defined(__cpp_exceptions)
+    } catch (...) {
+      s.start_threw(std::current_exception());
+    }
+#endif
+  }
+
+  void substitute(const launch& l, const attempt& a, slot& s) {
+    if (!l.of_rejection) annotate(call_, *kept_);
+    const failure_view<S> failure(l.of_rejection ? nullptr : &*kept_,
+                                  l.of_rejection ? &call_.last_rejection() : nullptr);
+    pipeline_.template substitute_with<R, S>(l.source, a, failure,
+                                             substitute_start<Launch, scheduler_type>{scheduler_, s});
+  }
+
+  slot& free_slot() {
+    for (slot& s : slots_) {
+      if (!s.in_flight) return s;
+    }
+    for (slot* s = more_; s != nullptr; s = s->next_more) {
+      if (!s->in_flight) return *s;
+    }
+    auto* const s = new slot;
+    s->next_more = std::exchange(more_, s);
+    return *s;
+  }
+  template <class F>
+  void for_each_slot(F f) {
+    for (slot& s : slots_) f(s);
+    for (slot* s = more_; s != nullptr; s = s->next_more) f(*s);
+  }
+
+  void cancel(attempt_id id) {
+    for_each_slot([id](slot& s) {
+      if (s.in_flight && s.wanted && s.id == id) give_up_on(s);
+    });
+  }
+  static void give_up_on(slot& s) {
+    s.wanted = false;
+    s.stop.request();
+    if (!s.is_substitute) Launch::cancel(s.room);
+  }
+
+  void end_call() {
+    for_each_slot([](slot& s) {
+      if (s.in_flight && s.wanted) give_up_on(s);
+    });
+    if constexpr (has_options) {  // waits for a callback that is running
+      stops_.own.reset();
+      stops_.outer.reset();
+    }
+    std::destroy_at(&frame_.value);
+    if (timer_armed_ && scheduler_.cancel(timer_)) timer_armed_ = false;
+    completed_ = true;
+  }
+
+  ending conclusion() {
+    if (call_.report() != nullptr) fill_report(call_, resolution_, now_);
+    return {*std::move(done_), conclude(call_, resolution_, kept_), std::forward<Scheduler>(scheduler_)};
+  }
+
+  void destroy() noexcept {
+    allocator memory(memory_);
+    auto* const self = std::pointer_traits<typename allocators::pointer>::pointer_to(*this);
+    this->~async_call();
+    allocators::deallocate(memory, self, 1);
+  }
+
+  const Pipeline& pipeline_;
+  Scheduler scheduler_;
+  DeclaredOp op_;
+  std::optional<Done> done_;
+  [[no_unique_address]] allocator memory_;
+  [[no_unique_address]] Options options_;
+  [[no_unique_address]] std::conditional_t<has_options, stop_callbacks, nothing_kept> stops_;
+
+  mailbox box_;
+  mail timer_due_{mail::kind::timer};
+  mail poke_{mail::kind::poked};
+  mail left_{mail::kind::left};
+  mail abandoned_{mail::kind::dropped};
+  std::atomic<bool> poked_{false};
+  std::atomic<bool> has_left_{false};
+
+  bool settled_ = false;    // the frames have decided
+  bool completed_ = false;  // the caller has been told, or is about to be; the scheduler is used no more
+  bool lost_ = false;       // there is nobody to tell
+  bool timer_armed_ = false;
+  std::uint32_t attempts_in_flight_ = 0;
+  instant armed_for_ = instant::never();
+  typename scheduler_type::timer timer_;
+  instant now_;
+  resolution resolution_;
+  std::optional<S> kept_;  // the result of the attempt or substitute that ended last
+  call call_;
+  late_frame frame_;
+  slot slots_[slots_in_place];
+  slot* more_ = nullptr;  // for attempts that overlap more than is foreseen
+};
+
+struct run_async {
+  template <class Launch, class Pipeline, class Scheduler, class Options, class Outer, class Op, class Done>
+  static auto& make(const Pipeline& p, Scheduler&& scheduler, Options options, Outer outer, Op&& op,
+                    Done&& done) {
+    constexpr bool plain = std::is_null_pointer_v<Options> && std::is_null_pointer_v<Outer>;
+    using state = async_call<Pipeline, Scheduler, Launch, std::decay_t<Op>, std::decay_t<Done>,
+                             std::conditional_t<plain, no_options, kept_options>>;
+    return state::make(p, std::forward<Scheduler>(scheduler), std::decay_t<Op>(std::forward<Op>(op)),
+                       std::decay_t<Done>(std::forward<Done>(done)), options, outer);
+  }
+
+  template <class Op>
+  using bare = std::remove_reference_t<decltype(operation_view<std::decay_t<Op>>::bare(
+      std::declval<std::decay_t<Op>&>()))>;
+
+  template <class Pipeline, class Scheduler, class Options, class Outer, class Op, class Done>
+  static void start(const Pipeline& p, Scheduler&& scheduler, Options options, Outer outer, Op&& op,
+                    Done&& done) {
+    static_assert(seawall::scheduler<std::remove_cvref_t<Scheduler>>,
+                  "pipeline::start and pipeline::async run on a scheduler; see exec/scheduler.hpp");
+    check_async_operation<bare<Op>>();
+    using launch = launch_here<bare<Op>>;
+    using S = typename stored_as<typename launch::result_type>::type;
+    static_assert(
+        std::invocable<std::decay_t<Done>, S>,
+        "done must accept the result of the operation (seawall::answer_of<R> where failures are thrown)");
+    make<launch>(p, std::forward<Scheduler>(scheduler), options, outer, std::forward<Op>(op),
+                 std::forward<Done>(done))
+        .begin();
+  }
+
+  template <class Pipeline, class Scheduler, class Options, class Outer, class Op>
+  static auto async(const Pipeline& p, Scheduler&& scheduler, Options options, Outer outer, Op&& op);
+};
+
+template <class Launch, class Scheduler>
+template <class Pipeline, class Op>
+void substitute_start<Launch, Scheduler>::nested(const Pipeline& other, Op op, const attempt& a) const {
+  using launch = typename Launch::template same_for<run_async::bare<Op>>;
+  static_assert(std::is_same_v<typename launch::result_type, R>,
+                "fallback_to: the operation must return what the pipeline's own operations return");
+  run_async::make<launch>(other, scheduler, nullptr, &a, std::move(op), [&s = slot](S&& result) {
+    s.keep(std::move(result));
+    s.deliver();
+  }).begin();
+}
+
+/// `co_await` it. What the caller gave is copied when the call starts.
+template <class Pipeline, class Scheduler, class Op, class Options, class Outer>
+class awaited_call {
+  using launch = launch_here<run_async::bare<Op>>;
+  using stored = stored_as<typename launch::result_type>;
+  using S = typename stored::type;
+  struct resume {
+    awaited_call* self;
+    void operator()(S&& result) const {
+      self->result_.emplace(std::move(result));
+      self->call_ = nullptr;
+      self->waiting_.resume();
+    }
+  };
+  using options_kept = std::conditional_t<std::is_null_pointer_v<Options>, std::nullptr_t, call_options>;
+  using state = std::remove_reference_t<decltype(run_async::make<launch>(
+      std::declval<const Pipeline&>(), std::declval<Scheduler>(), std::declval<Options>(),
+      std::declval<Outer>(), std::declval<Op>(), std::declval<resume>()))>;
+
+ public:
+  template <class O>
+  awaited_call(const Pipeline& p, Scheduler&& scheduler, Options options, Outer outer, O&& op)
+      : pipeline_(p),
+        scheduler_(std::forward<Scheduler>(scheduler)),
+        options_(kept(options)),
+        outer_(outer),
+        op_(std::forward<O>(op)) {}
+  awaited_call(const awaited_call&) = delete;
+  awaited_call& operator=(const awaited_call&) = delete;
+  ~awaited_call() {
+    if (call_ != nullptr) call_->abandon();
+  }
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) {
+    waiting_ = waiting;
+    state& call = run_async::make<launch>(pipeline_, std::forward<Scheduler>(scheduler_),
+                                          pointer_to(options_), outer_, std::move(op_), resume{this});
+    // From `begin` on, the coroutine may run elsewhere, and this may be gone.
+    call_ = &call;
+    call.begin();
+  }
+  typename launch::result_type await_resume() { return stored::release(*std::move(result_)); }
+
+ private:
+  static options_kept kept(Options options) {
+    if constexpr (std::is_null_pointer_v<Options>) {
+      return nullptr;
+    } else {
+      return *options;
+    }
+  }
+  static std::nullptr_t pointer_to(std::nullptr_t) noexcept { return nullptr; }
+  static const call_options* pointer_to(const call_options& options) noexcept { return &options; }
+
+  const Pipeline& pipeline_;
+  Scheduler scheduler_;
+  options_kept options_;
+  Outer outer_;
+  Op op_;
+  std::coroutine_handle<> waiting_;
+  std::optional<S> result_;
+  state* call_ = nullptr;
+};
+
+template <class Pipeline, class Scheduler, class Options, class Outer, class Op>
+auto run_async::async(const Pipeline& p, Scheduler&& scheduler, Options options, Outer outer, Op&& op) {
+  static_assert(seawall::scheduler<std::remove_cvref_t<Scheduler>>,
+                "pipeline::start and pipeline::async run on a scheduler; see exec/scheduler.hpp");
+  check_async_operation<bare<Op>>();
+  return awaited_call<Pipeline, Scheduler, std::decay_t<Op>, Options, Outer>(
+      p, std::forward<Scheduler>(scheduler), options, outer, std::forward<Op>(op));
+}
+
+}  // namespace detail
+
+/// What an asynchronous call is completed with: R, or where failures are thrown (plain R) a value or what was thrown, with
+/// `error()`, `value()` and `std::move(answer).release()`.
+template <class R>
+using answer_of = typename detail::stored_as<R>::type;
+
+}  // namespace seawall
+
+#endif  // SEAWALL_EXEC_ASYNC_HPP

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_EXEC_CONCLUSION_HPP
+#define SEAWALL_EXEC_CONCLUSION_HPP
+
+// How every driver begins and ends a call: what stands in the way of the first attempt, and what the caller is told.
+
+#include <optional>
+#include <utility>
+
+#include "seawall/call.hpp"
+#include "seawall/outcome.hpp"
+#include "seawall/time.hpp"
+
+namespace seawall::detail {
+
+/// The caller's stop token may have fired, its deadline passed.
+[[gnu::always_inline]] inline reason why_not(const call& c, instant now) {
+  if (c.stop_requested()) return reason::cancelled;
+  return c.deadline() <= now ? reason::deadline_expired : reason::none;
+}
+
+/// The call ends for a reason that no policy has given.
+[[gnu::noinline, gnu::cold]] inline resolution reject_call(call& c, instant now, reason why) {
+  const char* const who = why == reason::cancelled   ? "caller"
+                          : why == reason::shut_down ? "scheduler"
+                                                     : "deadline";
+  return c.reject(now, {.policy = who, .why = why}, verdict::cancelled());
+}
+
+/// Adds to a failure which rule ended the retries.
+template <class S>
+void annotate(const call& c, S& failure) {
+  if constexpr (requires(const ending& e) { outcome_traits<S>::annotate(failure, e); }) {
+    const ending* const e = c.how_it_ended();
+    if (e != nullptr && e->why != give_up::nested) outcome_traits<S>::annotate(failure, *e);
+  }
+}
+
+/// What the caller gets. `kept` is the result of the attempt or substitute that ended last; it is moved from.
+template <class S>
+S conclude(const call& c, const resolution& r, std::optional<S>& kept) {
+  if (r.how == resolution::kind::rejection)
+    return outcome_traits<S>::reject(c.last_rejection(), kept ? &*kept : nullptr);
+  S result = *std::move(kept);
+  if (!r.v.success && !r.v.degraded) annotate(c, result);
+  return result;
+}
+
+/// `c.report()` is not null.
+inline void fill_report(const call& c, const resolution& r, instant now) {
+  call_report& report = *c.report();
+  report = {.attempts = c.attempts(), .degraded = r.v.degraded && r.v.success};
+  if (report.degraded) report.degraded_by = c.degraded_by();
+  report.elapsed = now - c.started();
+  if (!r.v.success && c.how_it_ended() != nullptr) report.gave_up = c.how_it_ended()->why;
+  if (r.how == resolution::kind::rejection) {
+    report.rejected = c.last_rejection().why;
+    report.rejected_by = c.last_rejection().policy;
+  }
+}
+
+}  // namespace seawall::detail
+
+#endif  // SEAWALL_EXEC_CONCLUSION_HPP

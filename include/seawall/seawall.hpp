@@ -14,6 +14,7 @@
 #include "seawall/fallback.hpp"         // IWYU pragma: export
 #include "seawall/keyed.hpp"            // IWYU pragma: export
 #include "seawall/pipeline.hpp"         // IWYU pragma: export
+#include "seawall/propagation.hpp"      // IWYU pragma: export
 #include "seawall/retry.hpp"            // IWYU pragma: export
 #include "seawall/retry_budget.hpp"     // IWYU pragma: export
 #include "seawall/status.hpp"           // IWYU pragma: export

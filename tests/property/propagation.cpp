@@ -3,6 +3,7 @@
 
 #include "seawall/propagation.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -79,7 +80,7 @@ std::optional<std::string> play_hop(dice& d, std::uint64_t& operations) {
   };
   const seawall::propagator out(margins()), in(margins());
   const duration left = random_time(d);
-  const instant arrival = instant::from_ns(static_cast<std::int64_t>(d.next()) >> d.below(33));
+  const instant arrival = instant::from_ns(static_cast<std::int64_t>(d.next()) >> (1 + d.below(32)));
   std::vector<std::pair<std::string, std::string>> headers;
   const auto set = [&](std::string_view name, std::string_view value) { headers.emplace_back(name, value); };
   const auto get = [&](std::string_view name) -> std::optional<std::string_view> {
@@ -99,9 +100,13 @@ std::optional<std::string> play_hop(dice& d, std::uint64_t& operations) {
 
   const auto received = in.read(get, arrival);
   if (!received.ok()) return received.error_text();
-  // Not more than both margins leave, and for gRPC's and milliseconds' sake up to a millisecond less.
-  const duration most = in.after_margin(given);
-  if (received.deadline - arrival > most) return text(left.ns(), " ns gains time on the way");
+  // Both margins are missing at least; where there is no share, not much else is: milliseconds are the coarsest header.
+  const duration got = received.deadline - arrival;
+  const duration most = left - out.options().margin - in.options().margin;
+  if (got > most) return text(left.ns(), " ns gains time on the way: ", got.ns());
+  const bool plain = out.options().share == 0.0 && in.options().share == 0.0;
+  if (plain && left < std::chrono::hours(24) && most - got >= std::chrono::milliseconds(1))
+    return text(left.ns(), " ns loses time on the way: ", got.ns());
   if (headers.size() != 2) return text(headers.size(), " headers");
   return std::nullopt;
 }

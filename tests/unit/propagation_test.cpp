@@ -87,7 +87,7 @@ constexpr spelling grpc_spellings[] = {
 };
 
 TEST_CASE("propagation: grpc-timeout is in the finest unit that has room, and rounded down") {
-  for (const auto& [left, text] : grpc_spellings) CHECK(encoded(timeout_form::grpc, left) == text);
+  for (const spelling& s : grpc_spellings) CHECK(encoded(timeout_form::grpc, s.left) == s.text);
   static_assert(seawall::encode_timeout(timeout_form::grpc, 250ms)->view() == "250000u",
                 "when it compiles as well");
 }
@@ -130,9 +130,9 @@ constexpr spelling grpc_texts[] = {
 };
 
 TEST_CASE("propagation: every unit of grpc-timeout is read, and what is too long saturates") {
-  for (const auto& [left, text] : grpc_texts) {
-    CAPTURE(text);
-    CHECK(seawall::parse_timeout(timeout_form::grpc, text) == left);
+  for (const spelling& s : grpc_texts) {
+    CAPTURE(s.text);
+    CHECK(seawall::parse_timeout(timeout_form::grpc, s.text) == s.left);
   }
   static_assert(seawall::parse_timeout(timeout_form::grpc, "3M") == duration(3min), "M and m differ");
   static_assert(seawall::parse_timeout(timeout_form::grpc, "3m") == duration(3ms), "m and M differ");

@@ -57,7 +57,7 @@ int main() {
       clock.advance(busy);  // so measure anew
       headers request;
       const auto set = [&](std::string_view name, std::string_view value) { request.emplace(name, value); };
-      if (to_inventory.write(a.deadline() - clock.now(), set) == seawall::propagated::expired)
+      if (to_inventory.write(a, clock.now(), set) == seawall::propagated::expired)
         return seawall::outcome_traits<absl::Status>::reject(seawall::no_time_left(a), nullptr);
       ++requests;
       fmt::print("  checkout sends grpc-timeout: {}\n", request.at("grpc-timeout"));

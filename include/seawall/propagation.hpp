@@ -204,10 +204,11 @@ enum class propagated : std::uint8_t {
   expired,    ///< nothing, as no time is left for the callee: do not send the request, see `no_time_left`
 };
 
-/// What has been read from a request, for the `call_options` of the calls that serve it.
+/// What has been read from a request, for the `call_options` of the calls that serve it. The place for whatever else will
+/// travel with a call.
 struct inherited {
-  instant deadline =
-      instant::never();  ///< on the clock of this process; `never()` if no header says anything
+  /// On the clock of this process; `never()` if no header says anything.
+  instant deadline = instant::never();
   /// The first header that is not of its form. The others count, but if there are none, nothing limits the call: better
   /// to refuse the request, as HTTP's 400 or gRPC's INVALID_ARGUMENT.
   std::optional<option_error> error = {};
@@ -242,14 +243,19 @@ class propagator {
     return Creator::make(std::move(options));
   }
 
-  /// Writes what was left when the attempt began; every attempt must write its own. An operation that spends time before it
-  /// sends the request measures anew: `write(a.deadline() - now, set)`.
+  /// Writes what was left when the attempt began; every attempt must write its own.
   /// `set(name, value)` replaces a header of that name; both views end with the call.
   /// All headers are written or none: whoever reads only one of them must not take the call for unlimited.
   template <std::invocable<std::string_view, std::string_view> Set>
   [[nodiscard]] propagated write(const attempt& a, Set&& set) const {
     return write(a.time_left(), set);
   }
+  /// What is left at `now`, for an operation that has spent time before it sends the request. On the driver's clock.
+  template <std::invocable<std::string_view, std::string_view> Set>
+  [[nodiscard]] propagated write(const attempt& a, instant now, Set&& set) const {
+    return write(a.deadline() - now, set);
+  }
+  /// Outside of a pipeline.
   template <std::invocable<std::string_view, std::string_view> Set>
   [[nodiscard]] propagated write(duration left, Set&& set) const {
     if (left == duration::infinite()) return propagated::unlimited;
@@ -284,7 +290,7 @@ class propagator {
     return read(get, steady_clock::now());
   }
 
-  /// For protocols whose library reads and writes deadlines by itself, such as gRPC's.
+  // For protocols whose library reads and writes deadlines by itself, such as gRPC's.
 
   /// What the callee may have of the time left; not positive if nothing remains. `infinite()` stays what it is.
   duration after_margin(duration left) const noexcept {

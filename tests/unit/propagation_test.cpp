@@ -335,6 +335,26 @@ TEST_CASE("propagation: each attempt writes what is left for it, not for the cal
   CHECK(sent == std::vector<std::string>{"990", "690", "390"});
 }
 
+TEST_CASE("propagation: an operation that has spent time before it sends writes what is left then") {
+  virtual_clock clock;
+  const propagator out({.headers = {timeout_headers::envoy}});
+  const auto op = [&](const seawall::attempt& a) {
+    clock.advance(300ms);
+    carrier c;
+    CHECK(out.write(a, clock.now(), c.setter()) == propagated::limited);
+    CHECK(c.headers["x-envoy-expected-rq-timeout-ms"] == "700");
+    CHECK(out.write(a, a.deadline(), c.setter()) == propagated::expired);
+    return absl::OkStatus();
+  };
+  CHECK(run(clock, seawall::compose(), {.deadline = clock.now() + 1s}, op).ok());
+  const auto unlimited = [&](const seawall::attempt& a) {
+    carrier c;
+    CHECK(out.write(a, clock.now(), c.setter()) == propagated::unlimited);
+    return absl::OkStatus();
+  };
+  CHECK(run(clock, seawall::compose(), unlimited).ok());
+}
+
 TEST_CASE("propagation: a request that arrives expired is rejected without an attempt") {
   virtual_clock clock(instant::from_ns(1'000));
   for (const char* text : {"0n", "1n", "20m"}) {

@@ -2,9 +2,10 @@
 #ifndef SEAWALL_PROPAGATION_HPP
 #define SEAWALL_PROPAGATION_HPP
 
-// Takes the deadline of a call across a process boundary: the caller writes the time left into a header of its request,
-// the callee reads it back into a deadline on its own clock. Knows the headers of gRPC, Envoy, Connect and plain HTTP, and
-// any map of headers through two callables. What travels is a length of time, never a point in it: clocks differ.
+// Takes the deadline of a call across a process boundary: the caller writes the time left into a header of
+// its request, the callee reads it back into a deadline on its own clock. Knows the headers of gRPC, Envoy,
+// Connect and plain HTTP, and any map of headers through two callables. What travels is a length of time,
+// never a point in it: clocks differ.
 
 #include <algorithm>
 #include <array>
@@ -25,14 +26,16 @@
 
 namespace seawall {
 
-/// How a header spells the time left. All are unsigned whole numbers; none has room for a sign, a blank or a fraction.
+/// How a header spells the time left. All are unsigned whole numbers; none has room for a sign, a blank or a
+/// fraction.
 enum class timeout_form : std::uint8_t {
   grpc,          ///< up to 8 digits and a unit, H M S m u n ("250m"): gRPC over HTTP2, Timeout
   milliseconds,  ///< up to 10 digits: the Connect protocol, Timeout-Milliseconds
   seconds,       ///< up to 10 digits: draft-thomson-hybi-http-timeout-00
 };
 
-/// A header that carries the time left. The name is not copied: a literal, or text that outlives the propagator.
+/// A header that carries the time left. The name is not copied: a literal, or text that outlives the
+/// propagator.
 struct timeout_header {
   std::string_view
       name;  ///< a token of RFC 9110; in lower case, which HTTP/2 and gRPC demand and HTTP/1 ignores
@@ -137,9 +140,9 @@ constexpr bool is_token(std::string_view name) noexcept {
 
 }  // namespace detail
 
-/// The time left as a header says it: in the finest unit that has room for it, rounded down, so that the callee never has
-/// longer than its caller. Nothing where less than one unit is left: the call has expired. What is longer than the form can
-/// say becomes the longest time that it can.
+/// The time left as a header says it: in the finest unit that has room for it, rounded down, so that the
+/// callee never has longer than its caller. Nothing where less than one unit is left: the call has expired.
+/// What is longer than the form can say becomes the longest time that it can.
 /// Cost: no allocation.
 constexpr std::optional<timeout_text> encode_timeout(timeout_form form, duration left) noexcept {
   const detail::timeout_unit unit = detail::unit_for(form, left.ns());
@@ -147,7 +150,8 @@ constexpr std::optional<timeout_text> encode_timeout(timeout_form form, duration
   return timeout_text(std::min(left.ns() / unit.ns, detail::value_max(form)), unit.letter);
 }
 
-/// The time left that a peer wrote; nothing if `text` is not of that form. Zero, which no one should write, is no time.
+/// The time left that a peer wrote; nothing if `text` is not of that form. Zero, which no one should write,
+/// is no time.
 /// Cost: no allocation; looks at ten characters at most, whatever the length of the text.
 constexpr std::optional<duration> parse_timeout(timeout_form form, std::string_view text) noexcept {
   const std::int64_t unit = detail::take_unit(form, text);
@@ -163,7 +167,8 @@ constexpr std::optional<duration> parse_timeout(timeout_form form, std::string_v
 struct propagation_options {
   /// All are written; of those that are there, the shortest time counts. 1 to 8, of different names.
   std::vector<timeout_header> headers = {timeout_headers::grpc};
-  /// Kept back from the time left, for the network and for what there is to do with the answer. Not negative, finite.
+  /// Kept back from the time left, for the network and for what there is to do with the answer. Not negative,
+  /// finite.
   duration margin = duration::zero();
   /// Kept back besides, as a share of the time left: [0, 1).
   double share = 0.0;
@@ -204,13 +209,13 @@ enum class propagated : std::uint8_t {
   expired,    ///< nothing, as no time is left for the callee: do not send the request, see `no_time_left`
 };
 
-/// What has been read from a request, for the `call_options` of the calls that serve it. The place for whatever else will
-/// travel with a call.
+/// What has been read from a request, for the `call_options` of the calls that serve it. The place for
+/// whatever else will travel with a call.
 struct inherited {
   /// On the clock of this process; `never()` if no header says anything.
   instant deadline = instant::never();
-  /// The first header that is not of its form. The others count, but if there are none, nothing limits the call: better
-  /// to refuse the request, as HTTP's 400 or gRPC's INVALID_ARGUMENT.
+  /// The first header that is not of its form. The others count, but if there are none, nothing limits the
+  /// call: better to refuse the request, as HTTP's 400 or gRPC's INVALID_ARGUMENT.
   std::optional<option_error> error = {};
 
   bool ok() const noexcept { return !error; }
@@ -218,15 +223,16 @@ struct inherited {
   std::string error_text() const { return error ? error->text("propagation") : std::string(); }
 };
 
-/// Anything that looks up a header: `get(name)` is an optional of what converts to `std::string_view`, owning or not.
+/// Anything that looks up a header: `get(name)` is an optional of what converts to `std::string_view`, owning
+/// or not.
 template <class Get>
 concept header_getter = requires(Get& get, std::string_view name) {
   {static_cast<bool>(get(name))};
   {std::string_view(*get(name))};
 };
 
-/// Reads and writes what travels with a call between processes. A service usually has two, as those who call it and those
-/// whom it calls may speak different headers, and need different margins.
+/// Reads and writes what travels with a call between processes. A service usually has two, as those who call
+/// it and those whom it calls may speak different headers, and need different margins.
 ///
 /// Thread safety: shared objects safe; it does not change. Cost: no allocation but for an error.
 class propagator {
@@ -250,7 +256,8 @@ class propagator {
   [[nodiscard]] propagated write(const attempt& a, Set&& set) const {
     return write(a.time_left(), set);
   }
-  /// What is left at `now`, for an operation that has spent time before it sends the request. On the driver's clock.
+  /// What is left at `now`, for an operation that has spent time before it sends the request. On the driver's
+  /// clock.
   template <std::invocable<std::string_view, std::string_view> Set>
   [[nodiscard]] propagated write(const attempt& a, instant now, Set&& set) const {
     return write(a.deadline() - now, set);
@@ -292,14 +299,15 @@ class propagator {
 
   // For protocols whose library reads and writes deadlines by itself, such as gRPC's.
 
-  /// What the callee may have of the time left; not positive if nothing remains. `infinite()` stays what it is.
+  /// What the callee may have of the time left; not positive if nothing remains. `infinite()` stays what it
+  /// is.
   duration after_margin(duration left) const noexcept {
     if (left == duration::infinite()) return left;
     const double share = static_cast<double>(left.ns()) * options_.share;
     return left - options_.margin - duration::from_ns(detail::saturating_from_double(share));
   }
-  /// The deadline of a call that arrived at `now` with so much time left. Not after `now` if the margin takes it all: a
-  /// pipeline then rejects the call without an attempt.
+  /// The deadline of a call that arrived at `now` with so much time left. Not after `now` if the margin takes
+  /// it all: a pipeline then rejects the call without an attempt.
   instant deadline_in(duration left, instant now) const noexcept {
     const duration rest = after_margin(left);
     return rest == duration::infinite() ? instant::never() : now + rest;
@@ -311,8 +319,8 @@ class propagator {
   propagation_options options_;
 };
 
-/// What an operation returns when `write` says `expired`, by way of `outcome_traits<R>::reject`: the dependency was not
-/// asked, so it says nothing about it, and is not tried again.
+/// What an operation returns when `write` says `expired`, by way of `outcome_traits<R>::reject`: the
+/// dependency was not asked, so it says nothing about it, and is not tried again.
 inline rejection no_time_left(const attempt& a) noexcept {
   return {.policy = "deadline",
           .why = a.number() == 1 ? reason::deadline_expired : reason::deadline_exceeded,

@@ -222,7 +222,7 @@ TEST_CASE("propagation: nothing left after the margin is expired, and nothing is
 }
 
 TEST_CASE(
-    "propagation: a header too coarse for what is left holds back the others too: its reader would see no limit") {
+    "propagation: a header too coarse for what is left holds back the others: its reader would see no limit") {
   const propagator out({.headers = {timeout_headers::grpc, timeout_headers::envoy}});
   carrier c;
   CHECK(out.write(900us, c.setter()) == propagated::expired);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts what the global operator new is asked for: zero on every success path.
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <optional>
+#include <string_view>
 
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
@@ -118,6 +121,21 @@ TEST_CASE("no allocation while a breaker fails, probes and recovers") {
           breaker.try_acquire(clock.now()).success(clock.now());
           CHECK(breaker.try_acquire(clock.now()));
         }) == 0);
+}
+
+TEST_CASE("no allocation to write the time left into headers, nor to read it") {
+  const seawall::propagator p({.headers = {seawall::timeout_headers::grpc, seawall::timeout_headers::envoy},
+                               .margin = 5ms,
+                               .share = 0.1});
+  char value[16] = {};
+  std::size_t size = 0;
+  const auto set = [&](std::string_view, std::string_view text) { size = text.copy(value, sizeof value); };
+  const auto get = [&](std::string_view name) {
+    return name == "grpc-timeout" ? std::optional<std::string_view>("250m") : std::nullopt;
+  };
+  CHECK(allocations_of([&] { CHECK(p.write(2s, set) == seawall::propagated::limited); }) == 0);
+  CHECK(std::string_view(value, size) == "1795");
+  CHECK(allocations_of([&] { CHECK(p.read(get, seawall::instant()).ok()); }) == 0);
 }
 
 }  // namespace

@@ -58,6 +58,8 @@ class pipeline {
  public:
   /// Some layer starts operations more than once: they must be declared.
   static constexpr bool repeats = (Layers::repeats || ...);
+  /// Some layer has several attempts under way at once.
+  static constexpr bool overlaps = (Layers::overlaps || ...);
   static constexpr bool waits = (Layers::waits || ...);
   /// Every layer has a short cut for the usual case; see frame.hpp.
   static constexpr bool straight = (Layers::straight && ...);

@@ -54,6 +54,7 @@ constexpr verdict verdict_of(const rejection& r) noexcept {
   switch (r.why) {
     case reason::deadline_exceeded:
     case reason::deadline_expired:
+    case reason::wrong_driver:
     case reason::cancelled: return verdict::cancelled();
     case reason::timed_out: return verdict::transient();
     default: break;

@@ -24,6 +24,7 @@ enum class reason : std::uint8_t {
   timed_out,          ///< an attempt did not answer in its time
   cancelled,          ///< the caller has gone
   limit_reached,      ///< a limit of a policy: concurrency, rate, queue
+  wrong_driver,       ///< the driver cannot run a layer of this pipeline; see `detail`
   custom,             ///< a policy that seawall does not know; see `detail`
 };
 

@@ -53,6 +53,7 @@ constexpr absl::StatusCode code_of(reason r) noexcept {
     case reason::timed_out: return absl::StatusCode::kDeadlineExceeded;
     case reason::cancelled: return absl::StatusCode::kCancelled;
     case reason::limit_reached: return absl::StatusCode::kResourceExhausted;
+    case reason::wrong_driver: return absl::StatusCode::kFailedPrecondition;
     default: return absl::StatusCode::kUnavailable;
   }
 }

@@ -88,6 +88,7 @@ TEST_CASE("status: the code of each rejection") {
   CHECK(code_of(reason::timed_out) == code::kDeadlineExceeded);
   CHECK(code_of(reason::cancelled) == code::kCancelled);
   CHECK(code_of(reason::limit_reached) == code::kResourceExhausted);
+  CHECK(code_of(reason::wrong_driver) == code::kFailedPrecondition);
   CHECK(code_of(reason::custom) == code::kUnavailable);
 }
 

@@ -69,7 +69,7 @@ struct hedged {
 /// A hedge would have started another attempt.
 struct hedge_withheld {
   std::string_view name;  ///< the hedge's
-  hedge_withheld_by why;
+  hedge_withheld_by by;
   instant at;
 };
 

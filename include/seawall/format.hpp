@@ -111,7 +111,7 @@ inline std::string logged(const event::hedged& e) {
                      logged(e.why));
 }
 inline std::string logged(const event::hedge_withheld& e) {
-  return fmt::format("hedge '{}' starts no further attempt: {}", e.name, logged(e.why));
+  return fmt::format("hedge '{}' starts no further attempt: {}", e.name, logged(e.by));
 }
 inline std::string logged(const event::fallback_used& e) {
   return fmt::format("fallback '{}' used: {}", e.name, logged(e.failure));

@@ -49,6 +49,9 @@ struct hedge_options {
   /// Off while at least this share of the recent calls reaches the delay, on again at half of it: everything is slow then. [0, 1]; 1
   /// is never; 0 is three times what the quantile leads to expect, 15% for a fixed delay.
   double reached_max = 0;
+  /// Off, but for 0.2% of the calls, while hedges come first in fewer than this share of the latest hedged calls, on again at
+  /// twice that: they are of no use then. [0, 0.4]; 0 is never.
+  double wins_min = 0.1;
   /// If set, asked when an attempt is due: none is started at `load_max` or above. Called from the threads that run the
   /// calls; must not throw.
   std::function<double()> load = nullptr;
@@ -76,6 +79,8 @@ inline std::optional<option_error> validate(const hedge_options& o) {
       .require(validate(o.window), "window")
       .require(detail::within(o.reissue, 0.0, 1.0), "reissue", o.reissue, share)
       .require(detail::within(o.reached_max, 0.0, 1.0), "reached_max", o.reached_max, share)
+      .require(detail::within(o.wins_min, 0.0, 0.4), "wins_min", o.wins_min,
+               "must be at least 0 and at most 0.4")
       .require(detail::within(o.load_max, 0.0, 1e9), "load_max", o.load_max,
                "must be at least 0 and at most 1000000000")
       .require(o.attempt_needs >= duration::zero(), "attempt_needs", o.attempt_needs, not_negative);
@@ -103,6 +108,7 @@ inline core::hedge_rules rules_of(const hedge_options& o) {
           .after_min = o.after_min,
           .reissue = o.reissue,
           .reached_max = o.reached_max,
+          .wins_min = o.wins_min,
           .load_max = o.load_max,
           .attempt_needs = o.attempt_needs};
 }

@@ -29,6 +29,7 @@ struct hedge_rules {
   duration after_min = {};
   double reissue = 1.0;
   double reached_max = 0;
+  double wins_min = 0;
   double load_max = 0;
   duration attempt_needs = {};
 
@@ -54,8 +55,8 @@ struct hedge_totals {
 ///
 /// - *slow*: far more calls than expected reach the delay, so that it is not the tail that is slow but everything. Share of
 ///   the calls of the newest two slices; off above the limit, on again at half of it. Answers an onset of overload.
-/// - *useless*: hedges hardly ever come first. Moving average over some 32 hedged calls; off below 10%, on again from 20%. While
-///   off, hedges for 0.2% of the calls go on, to find out. Answers a long overload, in which the delay has
+/// - *useless*: hedges hardly ever come first. Moving average over some 32 hedged calls; off below the limit, on again from
+///   twice that. While off, hedges for 0.2% of the calls go on, to find out. Answers a long overload, in which the delay has
 ///   grown with the latencies.
 ///
 /// Both are made, and the delay is computed, at most ten times a second, by one thread; the others go on with the old ones.
@@ -77,6 +78,7 @@ class hedge_machine {
     max_attempts_.store(rules.max_attempts, std::memory_order_relaxed);
     reissue_.store(rules.reissue, std::memory_order_relaxed);
     load_max_.store(rules.load_max, std::memory_order_relaxed);
+    wins_min_.store(rules.wins_min, std::memory_order_relaxed);
     attempt_needs_ns_.store(rules.attempt_needs.ns(), std::memory_order_relaxed);
     reached_.set_width(latencies_.width());
     next_look_ns_.store(seawall::detail::int64_min, std::memory_order_relaxed);
@@ -119,8 +121,9 @@ class hedge_machine {
       next = seen - seen / memory + (won ? whole / memory : 0);
     } while (!won_share_.compare_exchange_weak(seen, next, std::memory_order_relaxed));
     // A thread that decides on an older share is corrected by the next one.
-    if (next < whole / 10) useless_.store(true, std::memory_order_relaxed);
-    if (next >= whole / 5) useless_.store(false, std::memory_order_relaxed);
+    const double share = static_cast<double>(next) / whole, least = wins_min_.load(std::memory_order_relaxed);
+    if (share < least) useless_.store(true, std::memory_order_relaxed);
+    if (share >= 2 * least) useless_.store(false, std::memory_order_relaxed);
   }
 
   void count_start(hedge_reason why) noexcept {
@@ -206,6 +209,7 @@ class hedge_machine {
   // Read by those that are slow or fail.
   std::atomic<double> reissue_{1.0};
   std::atomic<double> load_max_{0};
+  std::atomic<double> wins_min_{0};
   std::atomic<std::int64_t> attempt_needs_ns_{0};
   std::atomic<bool> slow_{false};
   std::atomic<bool> useless_{false};

@@ -14,7 +14,7 @@ namespace {
 using namespace property;
 
 TEST_CASE("hedge: frames do what the rules say about a list of attempts") {
-  run_sequences(150'000, [](dice& d, std::uint64_t& operations) { return hedge_duel(d).play(operations); });
+  run_sequences(500'000, [](dice& d, std::uint64_t& operations) { return hedge_duel(d).play(operations); });
 }
 
 }  // namespace

@@ -79,8 +79,9 @@ struct histogram_reading {
 /// 1. Slices are aligned to multiples of their width; what was recorded in slice k counts while the current one is less
 ///    than k + slices.
 /// 2. Time never runs backwards: an instant older than the current slice is taken for one in it.
-/// 3. A recording counts once. One that is made just when a slice begins may count in the one before; one that takes as long
-///    as the whole window may count in the slice that has taken its place, or not at all.
+/// 3. A recording counts at most once. One that is made just when another thread begins a new slice counts in the latest one
+///    before, and so for less long, or after a pause as long as the window not at all; one that takes that long itself may count
+///    in the slice that has taken its place.
 /// 4. A bin counts up to 2^27 a slice and stripe, then stays there.
 ///
 /// Memory: 8 bytes a bin, slice and stripe.

@@ -103,9 +103,10 @@ TEST_CASE("no allocation on the success path of pipelines: static, dynamic, keye
 TEST_CASE("no allocation in the frames of a hedge, whether or not there is a second attempt") {
   seawall::retry_budget budget({.ratio = 1});
   seawall::circuit_breaker breaker;
-  const auto pipeline = seawall::compose(seawall::deadline({.after = 1s}),
-                                         seawall::hedge({.after = 10ms, .budget = &budget, .reached_max = 1}),
-                                         seawall::breaker(breaker), seawall::attempt_timeout({.after = 1s}));
+  const auto pipeline =
+      seawall::compose(seawall::deadline({.after = 1s}),
+                       seawall::hedge({.after = 10ms, .budget = &budget, .reached_max = 1, .wins_min = 0}),
+                       seawall::breaker(breaker), seawall::attempt_timeout({.after = 1s}));
   CHECK(allocations_of([&] {
           for (const bool hedged : {false, true}) {
             seawall::call c(seawall::instant(), seawall::idempotency::idempotent, nullptr, nullptr);

@@ -49,26 +49,27 @@ grpc::Status service::Get(grpc::ServerContext* context, const QuoteRequest* requ
     if (!todo.pushback_ms().empty()) {
       context->AddTrailingMetadata("grpc-retry-pushback-ms", todo.pushback_ms());
     }
-    return grpc::Status(static_cast<grpc::StatusCode>(todo.code()), todo.message(), "details of " + todo.message());
+    return grpc::Status(static_cast<grpc::StatusCode>(todo.code()), todo.message(),
+                        "details of " + todo.message());
   }
 
   // The database gets what is left, less what it takes to answer.
   const auto database = seawall::compose(seawall::deadline({.after = 10s}));
   const seawall::duration left = deadline - arrived;
-  const absl::StatusOr<double> price = database.run(
-      {.deadline = from_callers_.deadline_in(left, arrived)},
-      [&](const seawall::attempt& a) -> absl::StatusOr<double> {
-        reply->set_database_left_us(microseconds(a.time_left()));
-        if (number <= todo.busy_times()) {
-          return seawall::with_retry_after(absl::ResourceExhaustedError("too many queries"),
-                                           std::chrono::milliseconds(todo.busy_ms()));
-        }
-        if (!work_for(*context, std::chrono::milliseconds(todo.work_ms()))) {
-          count_cancelled(request->scenario());
-          return absl::CancelledError("nobody waits any more");
-        }
-        return 1.0842;
-      });
+  const absl::StatusOr<double> price =
+      database.run({.deadline = from_callers_.deadline_in(left, arrived)},
+                   [&](const seawall::attempt& a) -> absl::StatusOr<double> {
+                     reply->set_database_left_us(microseconds(a.time_left()));
+                     if (number <= todo.busy_times()) {
+                       return seawall::with_retry_after(absl::ResourceExhaustedError("too many queries"),
+                                                        std::chrono::milliseconds(todo.busy_ms()));
+                     }
+                     if (!work_for(*context, std::chrono::milliseconds(todo.work_ms()))) {
+                       count_cancelled(request->scenario());
+                       return absl::CancelledError("nobody waits any more");
+                     }
+                     return 1.0842;
+                   });
   if (!price.ok()) return seawall::to_grpc(price.status(), *context);
 
   reply->set_pair(request->pair());

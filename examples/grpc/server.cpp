@@ -6,10 +6,9 @@
 #include <iostream>
 #include <string>
 
+#include "quotes_service.hpp"
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-
-#include "quotes_service.hpp"
 
 int main() {
   quotes::service service;

@@ -161,10 +161,10 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
  public:
   /// `Scheduler` is an lvalue reference, or a handle kept by value. `done` gets S.
-  template <class OptionsPointer, class Outer>
-  static async_call& make(const Pipeline& p, Scheduler&& scheduler, DeclaredOp&& op, Done&& done,
-                          OptionsPointer options, Outer outer) {
-    allocator memory(allocator_of(done));
+  template <class Op, class D, class OptionsPointer, class Outer>
+  static async_call& make(const Pipeline& p, Scheduler&& scheduler, Op&& op, D&& done, OptionsPointer options,
+                          Outer outer) {
+    allocator memory(allocator_of(std::as_const(done)));
     auto* const at = allocators::allocate(memory, 1);
     struct guard {
       allocator& memory;
@@ -173,8 +173,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
         if (place != nullptr) allocators::deallocate(memory, place, 1);
       }
     } undo{memory, at};
-    auto* const self = ::new (static_cast<void*>(std::to_address(at)))
-        async_call(p, std::forward<Scheduler>(scheduler), std::move(op), std::move(done), options, outer);
+    auto* const self = ::new (static_cast<void*>(std::to_address(at))) async_call(
+        p, std::forward<Scheduler>(scheduler), std::forward<Op>(op), std::forward<D>(done), options, outer);
     undo.place = nullptr;
     return *self;
   }
@@ -183,15 +183,17 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   void begin() {
     if constexpr (requires { scheduler_.work_started(); }) scheduler_.work_started();
     listen_for_stops();
-    const reason why = why_not(call_, now_);
-    resolution r = why == reason::none ? frame_.value.start(call_, now_) : reject_call(call_, now_, why);
+    resolution r = start_frames();
     advance(r);
     // Never completed from here: the caller need not be ready yet.
     if (settled_ || !box_.leave()) scheduler_.post(static_cast<reading_work&>(*this));
   }
 
   /// Whoever waits for the answer is gone: nobody is told. For those who share a thread with the scheduler.
-  void abandon() noexcept { deliver(abandoned_); }
+  void abandon() noexcept {
+    abandoned_ = true;
+    poke();
+  }
 
  private:
   struct slot : attempt_slot<S> {
@@ -203,6 +205,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   union late_frame {
     explicit late_frame(const Pipeline& p) : value(p.make_frame()) {}
+    void make(const Pipeline& p) { ::new (static_cast<void*>(&value)) frame(p.make_frame()); }
     late_frame(const late_frame&) = delete;
     late_frame& operator=(const late_frame&) = delete;
     ~late_frame() {}
@@ -226,29 +229,32 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     }
   };
 
-  template <class OptionsPointer, class Outer>
-  async_call(const Pipeline& p, Scheduler&& scheduler, DeclaredOp&& op, Done&& done, OptionsPointer options,
-             Outer outer)
+  template <class Op, class D, class OptionsPointer, class Outer>
+  async_call(const Pipeline& p, Scheduler&& scheduler, Op&& op, D&& done, OptionsPointer options, Outer outer)
       : reading_work(&async_call::on_read),
         timer_work(&async_call::on_timer),
         pipeline_(p),
         scheduler_(std::forward<Scheduler>(scheduler)),
-        op_(std::move(op)),
-        done_(std::in_place, std::move(done)),
+        op_(std::forward<Op>(op)),
+        done_(std::in_place, std::forward<D>(done)),
         memory_(allocator_of(*done_)),
         options_(options, outer),
         now_(scheduler_.now()),
         call_(now_, view::declared, options_.get(), nullptr),
         frame_(p) {
+    prepare_call();
+  }
+  ~async_call() {
+    while (more_ != nullptr) delete std::exchange(more_, more_->next_more);
+  }
+
+  void prepare_call() {
     call_.set_idempotency_key(view::key(op_));
-    if (p.events() != nullptr) call_.set_pipeline_events(p.events());
+    if (pipeline_.events() != nullptr) call_.set_pipeline_events(pipeline_.events());
     if constexpr (Pipeline::waits) call_.set_waker(this);
     if constexpr (has_options) {
       if (options_.retried_outside()) call_.set_retried_outside();
     }
-  }
-  ~async_call() {
-    while (more_ != nullptr) delete std::exchange(more_, more_->next_more);
   }
 
   // Told by others, on any thread.
@@ -283,10 +289,13 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   struct leave_call {
     async_call* self;
     void operator()() const noexcept {
-      if (!self->has_left_.exchange(true, std::memory_order_relaxed)) self->deliver(self->left_);
+      // Relaxed: only one of the two may send.
+      if (!self->stops_.sent.exchange(true, std::memory_order_relaxed)) self->deliver(self->stops_.left);
     }
   };
   struct stop_callbacks {
+    mail left{mail::kind::left};
+    std::atomic<bool> sent{false};
     std::optional<std::stop_callback<leave_call>> own, outer;
   };
 
@@ -301,6 +310,47 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   // The reader's.
 
+  // By the short cut where there is one: a first attempt that succeeds costs half.
+  resolution start_frames() {
+    const reason why = why_not(call_, now_);
+    if (why != reason::none) return reject_call(call_, now_, why);
+    if constexpr (Pipeline::straight) {
+      straight_ = frame_.value.start_straight(call_, now_);
+      if (straight_) [[likely]]
+        return {};
+      frame_.value.drop_straight();
+      std::construct_at(&call_, now_, view::declared, options_.get(), nullptr);
+      frame_.make(pipeline_);
+      prepare_call();
+    }
+    return frame_.value.start(call_, now_);
+  }
+  resolution end_frames(attempt_id id, verdict v) {
+    if constexpr (Pipeline::straight) {
+      if (v.success && straight_) {
+        frame_.value.end_straight(call_, now_, v);
+        ended_straight_ = true;
+        return resolution::result_of(id, v);
+      }
+      straight_ = false;
+    }
+    return frame_.value.on_done(call_, now_, id, v);
+  }
+  resolution on_time() {
+    straight_ = false;
+    return frame_.value.on_time(call_, now_);
+  }
+  void cancel_frames() {
+    straight_ = false;
+    frame_.value.cancel(call_);
+  }
+  void destroy_frames() {
+    if constexpr (Pipeline::straight) {
+      if (ended_straight_) return frame_.value.drop_straight();
+    }
+    std::destroy_at(&frame_.value);
+  }
+
   void read() {
     std::optional<ending> last;
     for (;;) {
@@ -310,6 +360,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
         m = next;
       }
       if (settled_ && !completed_) {
+        lost_ = lost_ || abandoned_;
         end_call();
         if (!lost_) last.emplace(conclusion());
         done_.reset();
@@ -333,6 +384,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
         return settled_ ? void() : look();
       case mail::kind::poked:
         poked_.store(false, std::memory_order_release);
+        if (abandoned_) return lose_scheduler();
         return settled_ ? void() : look_again();
       case mail::kind::left: return give_up(reason::cancelled);
       case mail::kind::stopped: timer_armed_ = false; return give_up(reason::shut_down);
@@ -349,7 +401,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       kept_.emplace(std::move(s.result()));
       const verdict v = s.is_substitute ? outcome_traits<S>::classify(*kept_) : pipeline_.classify(*kept_);
       if (!v.success || call_.report() != nullptr || pipeline_.needs_end_time()) now_ = scheduler_.now();
-      r = frame_.value.on_done(call_, now_, s.id, v);
+      r = end_frames(s.id, v);
     }
     s.end();
     --attempts_in_flight_;
@@ -363,20 +415,20 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   }
   void look_again() {
     now_ = scheduler_.now();
-    resolution r = frame_.value.on_time(call_, now_);
+    resolution r = on_time();
     advance(r);
   }
   void give_up(reason why) {
     if (settled_) return;
     now_ = scheduler_.now();
-    frame_.value.cancel(call_);
+    cancel_frames();
     resolution r = reject_call(call_, now_, why);
     advance(r);
   }
   void lose_scheduler() {
     lost_ = true;
     if (settled_) return;
-    frame_.value.cancel(call_);
+    cancel_frames();
     resolution r = reject_call(call_, now_, reason::shut_down);
     advance(r);
   }
@@ -389,7 +441,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       if (call_.pending_launches() != 0) {
         call_.take_launches([this](const launch& l) { start(l); });
       } else if (frame_.value.wake_at() <= now_) {
-        r = frame_.value.on_time(call_, now_);
+        r = on_time();
       } else {
         return set_timer();
       }
@@ -472,7 +524,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       stops_.own.reset();
       stops_.outer.reset();
     }
-    std::destroy_at(&frame_.value);
+    destroy_frames();
     if (timer_armed_ && scheduler_.cancel(timer_)) timer_armed_ = false;
     completed_ = true;
   }
@@ -500,11 +552,11 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   mailbox box_;
   mail timer_due_{mail::kind::timer};
   mail poke_{mail::kind::poked};
-  mail left_{mail::kind::left};
-  mail abandoned_{mail::kind::dropped};
   std::atomic<bool> poked_{false};
-  std::atomic<bool> has_left_{false};
 
+  bool abandoned_ = false;  // written on the scheduler's thread
+  bool straight_ = false;   // the first attempt is under way by the frames' short cut
+  bool ended_straight_ = false;
   bool settled_ = false;    // the frames have decided
   bool completed_ = false;  // the caller has been told, or is about to be; the scheduler is used no more
   bool lost_ = false;       // there is nobody to tell
@@ -528,8 +580,8 @@ struct run_async {
     constexpr bool plain = std::is_null_pointer_v<Options> && std::is_null_pointer_v<Outer>;
     using state = async_call<Pipeline, Scheduler, Launch, std::decay_t<Op>, std::decay_t<Done>,
                              std::conditional_t<plain, no_options, kept_options>>;
-    return state::make(p, std::forward<Scheduler>(scheduler), std::decay_t<Op>(std::forward<Op>(op)),
-                       std::decay_t<Done>(std::forward<Done>(done)), options, outer);
+    return state::make(p, std::forward<Scheduler>(scheduler), std::forward<Op>(op), std::forward<Done>(done),
+                       options, outer);
   }
 
   template <class Op>

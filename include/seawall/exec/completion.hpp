@@ -48,7 +48,7 @@ struct mail {
 class mailbox {
  public:
   /// Of somebody who reads already.
-  mailbox() noexcept : newest_(&reading_) {}
+  mailbox() noexcept : newest_(reading()) {}
   mailbox(const mailbox&) = delete;
   mailbox& operator=(const mailbox&) = delete;
 
@@ -64,9 +64,9 @@ class mailbox {
 
   /// All that came since the last time, oldest first. Reader only.
   mail* take() noexcept {
-    mail* m = newest_.exchange(&reading_, std::memory_order_acquire);
+    mail* m = newest_.exchange(reading(), std::memory_order_acquire);
     mail* oldest = nullptr;
-    while (m != nullptr && m != &reading_) {
+    while (m != nullptr && m != reading()) {
       mail* const older = m->next;
       m->next = oldest;
       oldest = m;
@@ -77,16 +77,19 @@ class mailbox {
 
   /// The reader leaves, unless something has come. Release: the next reader sees what this one wrote.
   [[nodiscard]] bool leave() noexcept {
-    mail* expected = &reading_;
+    mail* expected = reading();
+    if (newest_.load(std::memory_order_relaxed) != expected) return false;
     return newest_.compare_exchange_strong(expected, nullptr, std::memory_order_release,
                                            std::memory_order_relaxed);
   }
 
  private:
-  // Null: idle. &reading_: somebody reads, and there is nothing new. Else the newest mail; the oldest one's `next` is what
-  // was there before it came.
+  // No mail lies here: a mark.
+  mail* reading() noexcept { return reinterpret_cast<mail*>(this); }
+
+  // Null: idle. reading(): somebody reads, and there is nothing new. Else the newest mail; the oldest one's `next` is what was
+  // there before it came.
   std::atomic<mail*> newest_;
-  mail reading_{mail::kind::dropped};
 };
 
 /// Takes mail for one call.
@@ -116,25 +119,25 @@ class late_stop final : public attempt_stop {
         std::this_thread::yield();
         seen = state_.load(std::memory_order_acquire);
       } else if (state_.compare_exchange_weak(seen, seen | making, std::memory_order_acquire)) {
-        source_.emplace();
+        source_ = std::stop_source();
         // Release: whoever sees `made` sees the source.
-        if ((state_.fetch_or(made, std::memory_order_acq_rel) & fired) != 0) source_->request_stop();
+        if ((state_.fetch_or(made, std::memory_order_acq_rel) & fired) != 0) source_.request_stop();
         break;
       }
     }
-    return source_->get_token();
+    return source_.get_token();
   }
 
   /// Runs the callbacks of those who have a token.
   void request() noexcept {
     const std::uint8_t before = state_.fetch_or(fired, std::memory_order_acq_rel);
-    if ((before & made) != 0) source_->request_stop();
+    if ((before & made) != 0) source_.request_stop();
   }
 
   /// For the next attempt. Nobody else has hold of it.
   void reset() noexcept {
     if (state_.load(std::memory_order_relaxed) == 0) return;
-    source_.reset();
+    source_ = std::stop_source(std::nostopstate);
     state_.store(0, std::memory_order_relaxed);
   }
 
@@ -142,7 +145,7 @@ class late_stop final : public attempt_stop {
   static constexpr std::uint8_t making = 1, made = 2, fired = 4;
 
   mutable std::atomic<std::uint8_t> state_{0};  // some of the bits above; `made` comes after `making`
-  mutable std::optional<std::stop_source> source_;
+  mutable std::stop_source source_{std::nostopstate};
 };
 
 /// An attempt (or substitute) in flight, and where it leaves its result. `S` is what the driver keeps for a result.

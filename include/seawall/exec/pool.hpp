@@ -48,7 +48,19 @@ struct pool_snapshot {
   std::uint64_t calls = 0;   ///< asynchronous calls under way
 };
 
-/// Threads, one queue, and timers.
+/// A piece of work that may block, and may be taken back while it waits for a thread.
+class pool_task : public task {
+ protected:
+  using task::task;
+
+ private:
+  friend class pool_scheduler;
+  pool_task* before_ = nullptr;
+  pool_task* behind_ = nullptr;
+  bool waits_ = false;
+};
+
+/// Threads, a queue, and timers.
 ///
 /// Two kinds of work: what goes on with calls under way (`post`, timers) is short, is bounded by the number of calls, and goes
 /// first; operations that block (`try_post`, used by `run_on`) wait in a queue that is bounded, and are refused when it is full.
@@ -137,22 +149,23 @@ class pool_scheduler {
   // For work that blocks.
 
   /// False if the queue is full or the pool shuts down. Handed back with `task::stop` if it shuts down later.
-  bool try_post(task& work) noexcept {
+  bool try_post(pool_task& work) noexcept {
     const std::lock_guard lock(mutex_);
     if (stopping_ || queued_ >= options_.queue_max) return false;
+    work.before_ = newest_;
+    work.behind_ = nullptr;
+    (newest_ != nullptr ? newest_->behind_ : oldest_) = &work;
+    newest_ = &work;
+    work.waits_ = true;
     ++queued_;
-    work.queued = true;
-    blocking_.push(work);
     wake_one();
     return true;
   }
   /// True if it waited for a thread still, and will not be run.
-  bool withdraw(task& work) noexcept {
+  bool withdraw(pool_task& work) noexcept {
     const std::lock_guard lock(mutex_);
-    if (!work.queued) return false;
-    work.queued = false;
-    --queued_;
-    blocking_.remove(work);
+    if (!work.waits_) return false;
+    unlink(work);
     return true;
   }
 
@@ -169,7 +182,7 @@ class pool_scheduler {
         continue;
       }
       // Two pieces of work may have woken the same thread; and somebody must wait for the next timer.
-      const bool more = !short_.empty() || !blocking_.empty() || (!timed_ && !timers_.empty());
+      const bool more = !short_.empty() || queued_ != 0 || (!timed_ && !timers_.empty());
       if (more && idle_ > 0) wake_one();
       lock.unlock();
       stop ? next->stop() : next->run();
@@ -178,7 +191,7 @@ class pool_scheduler {
   }
 
   bool finished() const noexcept {
-    return stopping_ && calls_ == 0 && timers_.empty() && short_.empty() && blocking_.empty();
+    return stopping_ && calls_ == 0 && timers_.empty() && short_.empty() && queued_ == 0;
   }
 
   task* take(bool& stop) noexcept {
@@ -189,13 +202,17 @@ class pool_scheduler {
       return due->work_;
     }
     if (task* const t = short_.pop()) return t;
-    task* const t = blocking_.pop();
-    if (t != nullptr) {
-      t->queued = false;
-      --queued_;
-      stop = stopping_;
-    }
-    return t;
+    if (oldest_ == nullptr) return nullptr;
+    stop = stopping_;
+    return unlink(*oldest_);
+  }
+
+  task* unlink(pool_task& work) noexcept {
+    (work.before_ != nullptr ? work.before_->behind_ : oldest_) = work.behind_;
+    (work.behind_ != nullptr ? work.behind_->before_ : newest_) = work.before_;
+    work.waits_ = false;
+    --queued_;
+    return &work;
   }
 
   // One idle thread waits for the next timer, the others for work.
@@ -235,11 +252,12 @@ class pool_scheduler {
   std::condition_variable for_work_;
   std::condition_variable for_timers_;
   task_queue short_;
-  task_queue blocking_;
   core::timer_heap timers_;
   std::uint64_t scheduled_ = 0;
   std::uint64_t calls_ = 0;
-  std::uint32_t queued_ = 0;  // in blocking_
+  pool_task* oldest_ = nullptr;  // blocking work
+  pool_task* newest_ = nullptr;
+  std::uint32_t queued_ = 0;
   std::uint32_t idle_ = 0;
   bool timed_ = false;  // one of the idle ones waits for the next timer
   bool stopping_ = false;
@@ -328,16 +346,16 @@ struct launch_on_pool {
   template <class Other>
   using same_for = launch_on_pool<Other>;
 
-  class state : public task {
+  class state : public pool_task {
    public:
-    state() noexcept : task(&state::act) {}
+    state() noexcept : pool_task(&state::act) {}
 
     template <class Pool>
     void start(Pool& pool, Op& op, const attempt& a, attempt_slot<S>& slot) {
       op_ = &op;
       attempt_.emplace(a);
       slot_ = &slot;
-      withdraw_ = [](void* from, task& t) noexcept { return static_cast<Pool*>(from)->withdraw(t); };
+      withdraw_ = [](void* from, pool_task& t) noexcept { return static_cast<Pool*>(from)->withdraw(t); };
       pool_ = &pool;
       if (!pool.try_post(*this)) end({.policy = "pool", .name = pool.name(), .why = reason::limit_reached});
     }
@@ -374,7 +392,7 @@ struct launch_on_pool {
     std::optional<attempt> attempt_;
     attempt_slot<S>* slot_ = nullptr;
     void* pool_ = nullptr;
-    bool (*withdraw_)(void*, task&) noexcept = nullptr;
+    bool (*withdraw_)(void*, pool_task&) noexcept = nullptr;
   };
 
   template <class Scheduler>

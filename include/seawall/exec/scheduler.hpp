@@ -30,8 +30,6 @@ class task {
 
   // For the scheduler that has it.
   task* next = nullptr;
-  task* previous = nullptr;
-  bool queued = false;
 
  protected:
   using action = void (*)(task&, outcome);
@@ -73,20 +71,14 @@ class task_queue {
 
   void push(task& t) noexcept {
     t.next = nullptr;
-    t.previous = last_;
-    (last_ != nullptr ? last_->next : first_) = &t;
+    (first_ != nullptr ? last_->next : first_) = &t;
     last_ = &t;
   }
   /// The oldest; null if there is none.
   task* pop() noexcept {
     task* const t = first_;
-    if (t != nullptr) remove(*t);
+    if (t != nullptr) first_ = t->next;
     return t;
-  }
-  /// One that is in this queue.
-  void remove(task& t) noexcept {
-    (t.previous != nullptr ? t.previous->next : first_) = t.next;
-    (t.next != nullptr ? t.next->previous : last_) = t.previous;
   }
 
   task_queue() = default;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -55,12 +56,14 @@ inline absl::Status from_grpc(const grpc::Status& s) {
   return out;
 }
 
+/// What a server sends after its answer, as `ClientContext::GetServerTrailingMetadata` has it.
+using grpc_metadata = std::multimap<grpc::string_ref, grpc::string_ref>;
+
 /// Adds what the server said in `grpc-retry-pushback-ms` (gRFC A6): milliseconds to wait; what is negative, no number or
 /// said twice means that it does not want to be asked again.
-inline absl::Status with_grpc_pushback(absl::Status s, const grpc::ClientContext& context) {
-  const auto& metadata = context.GetServerTrailingMetadata();
+inline absl::Status with_grpc_pushback(absl::Status s, const grpc_metadata& trailing) {
   const auto [first, last] =
-      metadata.equal_range(grpc::string_ref(detail::grpc_pushback.data(), detail::grpc_pushback.size()));
+      trailing.equal_range(grpc::string_ref(detail::grpc_pushback.data(), detail::grpc_pushback.size()));
   if (s.ok() || first == last) return s;
   const auto ms = detail::parse_int64(detail::view_of(first->second));
   if (std::next(first) != last || !ms || *ms < 0) return do_not_retry(std::move(s));
@@ -69,7 +72,7 @@ inline absl::Status with_grpc_pushback(absl::Status s, const grpc::ClientContext
 
 /// Of a call that has ended: `from_grpc` with the server's wish.
 inline absl::Status from_grpc(const grpc::Status& s, const grpc::ClientContext& context) {
-  return s.ok() ? absl::OkStatus() : with_grpc_pushback(from_grpc(s), context);
+  return s.ok() ? absl::OkStatus() : with_grpc_pushback(from_grpc(s), context.GetServerTrailingMetadata());
 }
 
 /// For the other side: code, message and the details that `from_grpc` has kept. Other payloads stay at home: that one of a
@@ -87,8 +90,9 @@ inline grpc::Status to_grpc(const absl::Status& s, grpc::ServerContextBase& cont
   const auto wish = retry_after_of(s);
   const bool never = detail::payload(s, detail::do_not_retry_payload).has_value();
   if (never || wish) {
-    // Rounded up; 32 bits are what the other side can read.
-    const std::int64_t ms = never ? -1 : std::min<std::int64_t>(wish->ns() / 1'000'000 + 1, 0x7fff'ffff);
+    // Rounded up; gRFC A6 has 32 bits for it.
+    const std::int64_t asked = never ? -1 : detail::saturating_add(wish->ns(), 999'999) / 1'000'000;
+    const std::int64_t ms = std::min<std::int64_t>(asked, 0x7fff'ffff);
     context.AddTrailingMetadata(std::string(detail::grpc_pushback), std::to_string(ms));
   }
   return to_grpc(s);

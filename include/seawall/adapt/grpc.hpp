@@ -64,7 +64,7 @@ using grpc_metadata = std::multimap<grpc::string_ref, grpc::string_ref>;
 inline absl::Status with_grpc_pushback(absl::Status s, const grpc_metadata& trailing) {
   const auto [first, last] =
       trailing.equal_range(grpc::string_ref(detail::grpc_pushback.data(), detail::grpc_pushback.size()));
-  if (s.ok() || first == last) return s;
+  if (first == last) return s;
   const auto ms = detail::parse_int64(detail::view_of(first->second));
   if (std::next(first) != last || !ms || *ms < 0) return do_not_retry(std::move(s));
   return with_retry_after(std::move(s), std::chrono::milliseconds(*ms));

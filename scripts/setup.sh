@@ -81,7 +81,10 @@ seawall_setup() {
     local packages=(cmake ninja-build pkg-config libabsl-dev libfmt-dev libc6-dev)
     if [ -z "${CXX:-}" ]; then packages+=(g++); fi
     case "$1" in
-      test) packages+=(python3 doctest-dev libcpp-httplib-dev) ;;
+      test)
+        packages+=(python3 doctest-dev libcpp-httplib-dev libcurl4-openssl-dev
+          libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev)
+        ;;
       drill) packages+=(libcpp-httplib-dev) ;;
       bench) packages+=(python3 libbenchmark-dev) ;;
     esac
@@ -95,7 +98,7 @@ seawall_setup() {
   elif command -v brew >/dev/null 2>&1; then
     local formulae=(cmake ninja pkg-config abseil fmt) formula missing=()
     case "$1" in
-      test) formulae+=(doctest cpp-httplib ccache) ;;
+      test) formulae+=(doctest cpp-httplib ccache curl grpc protobuf) ;;
       drill) formulae+=(cpp-httplib) ;;
       bench) formulae+=(google-benchmark) ;;
     esac

@@ -294,7 +294,8 @@ class breaker_layer : public layer_base {
       this->inner().cancel(c);
     }
     instant wake_at() const {
-      return node_.linked ? this->earlier(look_again_, this->inner().wake_at()) : this->inner().wake_at();
+      // What is inside has not begun again: its times are those of an earlier try.
+      return node_.linked ? look_again_ : this->inner().wake_at();
     }
 
    private:

@@ -194,7 +194,6 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   /// Whoever waits for the answer is gone: nobody is told, and `done` is not touched any more. For those who share a thread with the
   /// scheduler.
   void abandon() noexcept {
-    abandoned_ = true;
     done_.reset();
     poke();
   }
@@ -374,14 +373,13 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       }
       if (settled_ && !completed_) {
         end_call();
-        if (lost_) {
-          done_.reset();
-        } else if (abandoned_) {
-          if constexpr (requires { scheduler_.work_finished(); }) scheduler_.work_finished();
-        } else {
+        if (done_ && !lost_) {
           last.emplace(conclusion());
-          done_.reset();
+        } else if (!lost_) {
+          if constexpr (requires { scheduler_.work_finished(); }) scheduler_.work_finished();
         }
+        done_.reset();
+        kept_.reset();
       }
       // Nobody can send any more: what is still in the box is not needed.
       if (completed_ && attempts_in_flight_ == 0 && !timer_armed_) {
@@ -403,7 +401,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       case mail::kind::poked:
         // Acquire: pairs with those who have poked since.
         poked_.exchange(false, std::memory_order_acq_rel);
-        if (abandoned_) return give_up(reason::cancelled);
+        if (!done_) return give_up(reason::cancelled);
         return settled_ ? void() : look_again();
       case mail::kind::left: return give_up(reason::cancelled);
       case mail::kind::stopped: timer_armed_ = false; return give_up(reason::shut_down);
@@ -581,7 +579,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   const Pipeline& pipeline_;
   Scheduler scheduler_;
   DeclaredOp op_;
-  std::optional<Done> done_;
+  std::optional<Done> done_;  // empty once the call has been completed or abandoned
   [[no_unique_address]] allocator memory_;
   [[no_unique_address]] Options options_;
   [[no_unique_address]] std::conditional_t<has_options, stop_callbacks, nothing_kept> stops_;
@@ -591,8 +589,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   mail poke_{mail::kind::poked};
   std::atomic<bool> poked_{false};
 
-  bool abandoned_ = false;  // there is nobody to tell; written on the scheduler's thread
-  bool straight_ = false;   // the first attempt is under way by the frames' short cut
+  bool straight_ = false;  // the first attempt is under way by the frames' short cut
   bool ended_straight_ = false;
   bool settled_ = false;    // the frames have decided
   bool completed_ = false;  // the caller has been told, or is about to be; the scheduler is used no more

@@ -55,6 +55,7 @@ constexpr absl::StatusCode code_of(reason r) noexcept {
     case reason::limit_reached: return absl::StatusCode::kResourceExhausted;
     case reason::no_answer:
     case reason::threw: return absl::StatusCode::kUnknown;
+    case reason::wrong_driver: return absl::StatusCode::kFailedPrecondition;
     default: return absl::StatusCode::kUnavailable;
   }
 }

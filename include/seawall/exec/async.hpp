@@ -183,15 +183,19 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   void begin() {
     if constexpr (requires { scheduler_.work_started(); }) scheduler_.work_started();
     listen_for_stops();
-    resolution r = start_frames();
-    advance(r);
+    guarded([this] {
+      resolution r = start_frames();
+      advance(r);
+    });
     // Never completed from here: the caller need not be ready yet.
-    if (settled_ || !box_.leave()) scheduler_.post(static_cast<reading_work&>(*this));
+    if (settled_ || !box_.leave()) post_reading();
   }
 
-  /// Whoever waits for the answer is gone: nobody is told. For those who share a thread with the scheduler.
+  /// Whoever waits for the answer is gone: nobody is told, and `done` is not touched any more. For those who share a thread with the
+  /// scheduler.
   void abandon() noexcept {
     abandoned_ = true;
+    done_.reset();
     poke();
   }
 
@@ -200,8 +204,9 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     [[no_unique_address]] typename Launch::state room;
     slot* next_more = nullptr;
   };
-  // Sequential pipelines have one attempt at a time, and a late one now and then.
-  static constexpr std::size_t slots_in_place = Pipeline::overlaps ? 2 : 1;
+  // Sequential pipelines have one attempt at a time, and a late one now and then; of those built at run time nobody knows.
+  static constexpr std::size_t slots_in_place = requires { requires Pipeline::overlaps; }
+  ? 2 : 1;
 
   union late_frame {
     explicit late_frame(const Pipeline& p) : value(p.make_frame()) {}
@@ -264,8 +269,13 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     if (completed_) {
       read();
     } else {
-      scheduler_.post(static_cast<reading_work&>(*this));
+      post_reading();
     }
+  }
+  void post_reading() noexcept {
+    // A handle is copied: the call may have been read to its end, and be gone, before `post` returns.
+    Scheduler scheduler(scheduler_);
+    scheduler.post(static_cast<reading_work&>(*this));
   }
   void poke() noexcept override {
     // Acquire and release: whoever is not the first to poke has his reason seen by the reader of the first one's mail.
@@ -312,7 +322,10 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   // By the short cut where there is one: a first attempt that succeeds costs half.
   resolution start_frames() {
-    const reason why = why_not(call_, now_);
+    reason why = why_not(call_, now_);
+    if constexpr (has_options) {  // the frames' call knows one token
+      if (options_.outer_stop().stop_requested()) why = reason::cancelled;
+    }
     if (why != reason::none) return reject_call(call_, now_, why);
     if constexpr (Pipeline::straight) {
       straight_ = frame_.value.start_straight(call_, now_);
@@ -356,14 +369,19 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     for (;;) {
       for (mail* m = box_.take(); m != nullptr;) {
         mail* const next = m->next;
-        handle(*m);
+        guarded([this, m] { handle(*m); });
         m = next;
       }
       if (settled_ && !completed_) {
-        lost_ = lost_ || abandoned_;
         end_call();
-        if (!lost_) last.emplace(conclusion());
-        done_.reset();
+        if (lost_) {
+          done_.reset();
+        } else if (abandoned_) {
+          if constexpr (requires { scheduler_.work_finished(); }) scheduler_.work_finished();
+        } else {
+          last.emplace(conclusion());
+          done_.reset();
+        }
       }
       // Nobody can send any more: what is still in the box is not needed.
       if (completed_ && attempts_in_flight_ == 0 && !timer_armed_) {
@@ -383,8 +401,9 @@ class async_call final : public waker, recipient, reading_work, timer_work {
         armed_for_ = instant::never();
         return settled_ ? void() : look();
       case mail::kind::poked:
-        poked_.store(false, std::memory_order_release);
-        if (abandoned_) return lose_scheduler();
+        // Acquire: pairs with those who have poked since.
+        poked_.exchange(false, std::memory_order_acq_rel);
+        if (abandoned_) return give_up(reason::cancelled);
         return settled_ ? void() : look_again();
       case mail::kind::left: return give_up(reason::cancelled);
       case mail::kind::stopped: timer_armed_ = false; return give_up(reason::shut_down);
@@ -396,16 +415,33 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   void on_ended(slot& s) {
     const bool wanted = s.wanted && !settled_;
-    resolution r;
-    if (wanted) {
-      kept_.emplace(std::move(s.result()));
-      const verdict v = s.is_substitute ? outcome_traits<S>::classify(*kept_) : pipeline_.classify(*kept_);
-      if (!v.success || call_.report() != nullptr || pipeline_.needs_end_time()) now_ = scheduler_.now();
-      r = end_frames(s.id, v);
-    }
+    if (wanted) kept_.emplace(std::move(s.result()));
+    // First: what follows may throw.
     s.end();
     --attempts_in_flight_;
-    if (wanted) advance(r);
+    if (!wanted) return;
+    const verdict v = s.is_substitute ? outcome_traits<S>::classify(*kept_) : pipeline_.classify(*kept_);
+    if (!v.success || call_.report() != nullptr || pipeline_.needs_end_time()) now_ = scheduler_.now();
+    resolution r = end_frames(s.id, v);
+    advance(r);
+  }
+
+  // A function that was given to a policy may throw: that ends the call.
+  template <class F>
+  void guarded(F f) {
+#if defined(__cpp_exceptions)
+    try {
+      f();
+    } catch (...) {
+      if (settled_) return;
+      cancel_frames();
+      kept_.emplace(result_of_throw<S>(std::current_exception()));
+      resolution r = resolution::result_of(0, outcome_traits<S>::classify(*kept_));
+      advance(r);
+    }
+#else
+    f();
+#endif
   }
 
   void look() {
@@ -525,7 +561,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       stops_.outer.reset();
     }
     destroy_frames();
-    if (timer_armed_ && scheduler_.cancel(timer_)) timer_armed_ = false;
+    // One whose scheduler is gone comes back by itself.
+    if (timer_armed_ && !lost_ && scheduler_.cancel(timer_)) timer_armed_ = false;
     completed_ = true;
   }
 
@@ -554,12 +591,12 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   mail poke_{mail::kind::poked};
   std::atomic<bool> poked_{false};
 
-  bool abandoned_ = false;  // written on the scheduler's thread
+  bool abandoned_ = false;  // there is nobody to tell; written on the scheduler's thread
   bool straight_ = false;   // the first attempt is under way by the frames' short cut
   bool ended_straight_ = false;
   bool settled_ = false;    // the frames have decided
   bool completed_ = false;  // the caller has been told, or is about to be; the scheduler is used no more
-  bool lost_ = false;       // there is nobody to tell
+  bool lost_ = false;       // the scheduler is gone: nobody is told
   bool timer_armed_ = false;
   std::uint32_t attempts_in_flight_ = 0;
   instant armed_for_ = instant::never();
@@ -614,10 +651,11 @@ void substitute_start<Launch, Scheduler>::nested(const Pipeline& other, Op op, c
   using launch = typename Launch::template same_for<run_async::bare<Op>>;
   static_assert(std::is_same_v<typename launch::result_type, R>,
                 "fallback_to: the operation must return what the pipeline's own operations return");
-  run_async::make<launch>(other, scheduler, nullptr, &a, std::move(op), [&s = slot](S&& result) {
-    s.keep(std::move(result));
-    s.deliver();
-  }).begin();
+  // A completion: should the nested call's end never come, the attempt ends all the same.
+  run_async::make<launch>(
+      other, scheduler, nullptr, &a, std::move(op),
+      [done = completion<R>(slot)](S&& result) mutable { done.pass_on(std::move(result)); })
+      .begin();
 }
 
 /// `co_await` it. What the caller gave is copied when the call starts.
@@ -626,13 +664,24 @@ class awaited_call {
   using launch = launch_here<run_async::bare<Op>>;
   using stored = stored_as<typename launch::result_type>;
   using S = typename stored::type;
-  struct resume {
-    awaited_call* self;
-    void operator()(S&& result) const {
-      self->result_.emplace(std::move(result));
-      self->call_ = nullptr;
-      self->waiting_.resume();
+  // Gone without a call, the call is gone: it was dropped by the scheduler.
+  class resume {
+   public:
+    explicit resume(awaited_call& waiting) noexcept : waiting_(&waiting) {}
+    resume(resume&& other) noexcept : waiting_(std::exchange(other.waiting_, nullptr)) {}
+    resume& operator=(resume&&) = delete;
+    ~resume() {
+      if (waiting_ != nullptr) waiting_->call_ = nullptr;
     }
+    void operator()(S&& result) {
+      awaited_call& w = *std::exchange(waiting_, nullptr);
+      w.result_.emplace(std::move(result));
+      w.call_ = nullptr;
+      w.waiting_.resume();
+    }
+
+   private:
+    awaited_call* waiting_;
   };
   using options_kept = std::conditional_t<std::is_null_pointer_v<Options>, std::nullptr_t, call_options>;
   using state = std::remove_reference_t<decltype(run_async::make<launch>(
@@ -657,7 +706,7 @@ class awaited_call {
   void await_suspend(std::coroutine_handle<> waiting) {
     waiting_ = waiting;
     state& call = run_async::make<launch>(pipeline_, std::forward<Scheduler>(scheduler_),
-                                          pointer_to(options_), outer_, std::move(op_), resume{this});
+                                          pointer_to(options_), outer_, std::move(op_), resume(*this));
     // From `begin` on, the coroutine may run elsewhere, and this may be gone.
     call_ = &call;
     call.begin();

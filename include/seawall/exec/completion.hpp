@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cassert>
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <stop_token>
@@ -118,8 +119,11 @@ class late_stop final : public attempt_stop {
       if ((seen & making) != 0) {
         std::this_thread::yield();
         seen = state_.load(std::memory_order_acquire);
-      } else if (state_.compare_exchange_weak(seen, seen | making, std::memory_order_acquire)) {
-        source_ = std::stop_source();
+        continue;
+      }
+      std::stop_source fresh;  // first: what throws must not leave others waiting
+      if (state_.compare_exchange_strong(seen, seen | making, std::memory_order_acquire)) {
+        source_ = std::move(fresh);
         // Release: whoever sees `made` sees the source.
         if ((state_.fetch_or(made, std::memory_order_acq_rel) & fired) != 0) source_.request_stop();
         break;
@@ -148,6 +152,26 @@ class late_stop final : public attempt_stop {
   mutable std::stop_source source_{std::nostopstate};
 };
 
+#if defined(__cpp_exceptions)
+/// What was thrown, as a result.
+template <class S>
+S result_of_throw(const std::exception_ptr& e) {
+  if constexpr (std::constructible_from<S, std::exception_ptr>) {
+    return S(e);
+  } else {
+    rejection threw{.policy = "operation", .why = reason::threw};
+    try {
+      std::rethrow_exception(e);
+    } catch (const std::exception& x) {
+      threw.detail = x.what();
+      return outcome_traits<S>::reject(threw, nullptr);
+    } catch (...) {
+      return outcome_traits<S>::reject(threw, nullptr);
+    }
+  }
+}
+#endif
+
 /// An attempt (or substitute) in flight, and where it leaves its result. `S` is what the driver keeps for a result.
 template <class S>
 class attempt_slot : public mail {
@@ -159,9 +183,12 @@ class attempt_slot : public mail {
     id = l.id;
     is_substitute = l.source != 0;
     in_flight = wanted = true;
+    promised_ = false;
     delivered_.store(false, std::memory_order_relaxed);
   }
 
+  /// Somebody will deliver, whatever happens to the operation. By the call's reader only.
+  void promise() noexcept { promised_ = true; }
   /// The result, before `deliver`. Once.
   void keep(S&& result) {
     assert(!result_);
@@ -169,24 +196,25 @@ class attempt_slot : public mail {
   }
 #if defined(__cpp_exceptions)
   /// The operation threw when it was started. What it had said before counts; if it had let go of its completion, this says
-  /// more. By the call's reader only.
+  /// more; if it had none, nobody else will say anything. By the call's reader only.
   void start_threw(const std::exception_ptr& e) {
-    if (delivered_.load(std::memory_order_acquire) && silent_) keep_thrown(e);
+    if (!promised_) {
+      keep_thrown(e);
+      deliver();
+    } else if (delivered_.load(std::memory_order_acquire) && silent_) {
+      keep_thrown(e);
+    }
   }
   /// The operation threw.
   void keep_thrown(const std::exception_ptr& e) {
     result_.reset();
-    if constexpr (std::constructible_from<S, std::exception_ptr>) {
-      result_.emplace(e);
-    } else {
-      keep_thrown_as_failure(e);
-    }
+    result_.emplace(result_of_throw<S>(e));
   }
 #endif
   /// Nobody will give a result any more.
   void keep_no_answer() {
     silent_ = true;
-    keep(reject(reason::no_answer, {}));
+    keep(outcome_traits<S>::reject({.policy = "operation", .why = reason::no_answer}, nullptr));
   }
   /// Tells the call. The slot may be gone when it returns.
   void deliver() noexcept {
@@ -210,24 +238,10 @@ class attempt_slot : public mail {
   late_stop stop;
 
  private:
-  static S reject(reason why, std::string_view detail) {
-    return outcome_traits<S>::reject({.policy = "operation", .why = why, .detail = detail}, nullptr);
-  }
-#if defined(__cpp_exceptions)
-  void keep_thrown_as_failure(const std::exception_ptr& e) {
-    try {
-      std::rethrow_exception(e);
-    } catch (const std::exception& x) {
-      keep(reject(reason::threw, x.what()));
-    } catch (...) {
-      keep(reject(reason::threw, {}));
-    }
-  }
-#endif
-
   recipient* owner_ = nullptr;
   std::atomic<bool> delivered_{false};
-  bool silent_ = false;  // the completion was let go of
+  bool promised_ = false;  // somebody else will deliver
+  bool silent_ = false;    // the completion was let go of
   std::optional<S> result_;
 };
 
@@ -252,7 +266,7 @@ class [[nodiscard]] completion {
   using result_type = R;
 
   /// For drivers.
-  explicit completion(detail::attempt_slot<S>& slot) noexcept : slot_(&slot) {}
+  explicit completion(detail::attempt_slot<S>& slot) noexcept : slot_(&slot) { slot.promise(); }
   completion(completion&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
   completion& operator=(completion&& other) noexcept {
     if (this != &other) {
@@ -276,6 +290,12 @@ class [[nodiscard]] completion {
     } else {
       slot_->keep(stored::keep([&]() -> R { return R(std::forward<Result>(result)...); }));
     }
+    std::exchange(slot_, nullptr)->deliver();
+  }
+
+  /// For drivers: with what a nested call was completed with.
+  void pass_on(S&& result) {
+    slot_->keep(std::move(result));
     std::exchange(slot_, nullptr)->deliver();
   }
 

@@ -81,11 +81,25 @@ class pool_scheduler {
       : options_(detail::checked(policy_name, std::move(options))) {
     if (options_.threads == 0) options_.threads = std::max(1U, std::thread::hardware_concurrency());
     threads_.reserve(options_.threads);
-    for (std::uint32_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      for (std::uint32_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
+#if defined(__cpp_exceptions)
+    } catch (...) {  // no more threads to be had
+      shut_down();
+      throw;
+    }
+#endif
   }
   pool_scheduler(const pool_scheduler&) = delete;
   pool_scheduler& operator=(const pool_scheduler&) = delete;
-  ~pool_scheduler() { shut_down(); }
+  /// What came after `shut_down` is dropped.
+  ~pool_scheduler() {
+    shut_down();
+    bool stop = false;
+    while (task* const work = take(stop)) work->drop();
+  }
 
   const std::string& name() const noexcept { return options_.name; }
   pool_snapshot snapshot() const {
@@ -99,14 +113,14 @@ class pool_scheduler {
 
   /// May be called again; later calls return when the first one does.
   void shut_down() {
-    std::vector<std::thread> threads;
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      threads.swap(threads_);
-      wake_all();
-    }
-    for (std::thread& t : threads) t.join();
+    std::call_once(down_, [this] {
+      {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        wake_all();
+      }
+      for (std::thread& t : threads_) t.join();
+    });
   }
 
   // A scheduler.
@@ -148,10 +162,12 @@ class pool_scheduler {
 
   // For work that blocks.
 
-  /// False if the queue is full or the pool shuts down. Handed back with `task::stop` if it shuts down later.
-  bool try_post(pool_task& work) noexcept {
+  /// `limit_reached` if the queue is full, `shut_down` if the pool shuts down; `none` if it was taken. Handed back with
+  /// `task::stop` if it shuts down later.
+  reason try_post(pool_task& work) noexcept {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || queued_ >= options_.queue_max) return false;
+    if (stopping_) return reason::shut_down;
+    if (queued_ >= options_.queue_max) return reason::limit_reached;
     work.before_ = newest_;
     work.behind_ = nullptr;
     (newest_ != nullptr ? newest_->behind_ : oldest_) = &work;
@@ -159,7 +175,7 @@ class pool_scheduler {
     work.waits_ = true;
     ++queued_;
     wake_one();
-    return true;
+    return reason::none;
   }
   /// True if it waited for a thread still, and will not be run.
   bool withdraw(pool_task& work) noexcept {
@@ -262,6 +278,7 @@ class pool_scheduler {
   bool timed_ = false;  // one of the idle ones waits for the next timer
   bool stopping_ = false;
   std::vector<std::thread> threads_;
+  std::once_flag down_;
 };
 
 static_assert(scheduler<pool_scheduler>);
@@ -357,7 +374,9 @@ struct launch_on_pool {
       slot_ = &slot;
       withdraw_ = [](void* from, pool_task& t) noexcept { return static_cast<Pool*>(from)->withdraw(t); };
       pool_ = &pool;
-      if (!pool.try_post(*this)) end({.policy = "pool", .name = pool.name(), .why = reason::limit_reached});
+      const reason refused = pool.try_post(*this);
+      if (refused != reason::none) return end({.policy = "pool", .name = pool.name(), .why = refused});
+      slot.promise();
     }
     /// Only before the pool is asked for the last time: while the attempt is in flight.
     void cancel() noexcept {

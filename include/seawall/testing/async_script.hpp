@@ -32,6 +32,13 @@ enum class when_given_up : std::uint8_t {
   answers_late,  ///< does not notice, and answers when it would have: a late loser
 };
 
+struct async_script_options {
+  when_given_up given_up = when_given_up::stops;
+  /// For so long after its deadline a hanging attempt waits to be given up. Zero will do in virtual time, where the driver comes
+  /// first; in real time its timer may be late.
+  duration patience = duration::zero();
+};
+
 namespace detail {
 
 /// One attempt's answer and when it comes. `Owner` has `answered()`.
@@ -41,12 +48,12 @@ class timed_answer : protected seawall::detail::timed_wait<Scheduler, timed_answ
   friend base;
 
  protected:
-  timed_answer(Scheduler& on, const attempt& a, const step& s, const T& value, when_given_up given_up)
-      : base(on), stop_(a.stop_token()), at_(on.now() + s.after), deadline_(a.deadline()) {
-    const bool notices = given_up == when_given_up::stops;
-    hangs_ = s.hangs || (notices && at_ > deadline_);
+  timed_answer(Scheduler& on, const attempt& a, const step& s, const T& value, const async_script_options& o)
+      : base(on), stop_(a.stop_token()), at_(on.now() + s.after), patience_(o.patience) {
+    const bool notices = o.given_up == when_given_up::stops;
+    hangs_ = s.hangs || (notices && at_ > a.deadline());
     if (hangs_) {
-      at_ = deadline_;
+      at_ = a.deadline();
     } else if (s.code == absl::StatusCode::kOk) {
       answer_ = value;
     } else {
@@ -69,7 +76,7 @@ class timed_answer : protected seawall::detail::timed_wait<Scheduler, timed_answ
     while (in_time && *in_time && hangs_) {
       hangs_ = false;
       answer_ = no_answer_in_time();
-      in_time = this->begin(at_, stop_);
+      in_time = this->begin(at_ + patience_, stop_);
     }
     if (!in_time) return true;
     if (!*in_time) {
@@ -84,7 +91,7 @@ class timed_answer : protected seawall::detail::timed_wait<Scheduler, timed_answ
 
   std::stop_token stop_;
   instant at_;
-  instant deadline_;
+  duration patience_;
   bool hangs_ = false;
   bool given_up_ = false;
   absl::StatusOr<T> answer_;
@@ -99,21 +106,17 @@ class timed_answer : protected seawall::detail::timed_wait<Scheduler, timed_answ
 /// Thread safety: attempts may be started and given up on any thread.
 /// Lifetime: it outlives its attempts, late ones included, and the scheduler outlives it.
 /// Cancellation: a hanging step ends when its attempt is given up, or at its deadline where nobody does, as a client with a
-/// time-out would; so does an answer that would come after the deadline. `when_given_up` says what the others do.
+/// time-out would; so does an answer that would come after the deadline. `async_script_options` say what the others do.
 template <class T, scheduler Scheduler = virtual_scheduler>
 class scripted_async {
  public:
   class answer;
 
   /// A bad script is a bad test: refused as bad options are.
-  scripted_async(Scheduler& on, std::string_view text, T value, when_given_up given_up = when_given_up::stops)
-      : scripted_async(on, detail::checked(script::parse(text)), std::move(value), given_up) {}
-  scripted_async(Scheduler& on, script s, T value, when_given_up given_up = when_given_up::stops)
-      : scheduler_(on),
-        made_(on.now()),
-        given_up_(given_up),
-        script_(std::move(s)),
-        value_(std::move(value)) {}
+  scripted_async(Scheduler& on, std::string_view text, T value, async_script_options options = {})
+      : scripted_async(on, detail::checked(script::parse(text)), std::move(value), options) {}
+  scripted_async(Scheduler& on, script s, T value, async_script_options options = {})
+      : scheduler_(on), made_(on.now()), options_(options), script_(std::move(s)), value_(std::move(value)) {}
   scripted_async(const scripted_async&) = delete;
   scripted_async& operator=(const scripted_async&) = delete;
 
@@ -152,7 +155,7 @@ class scripted_async {
 
   Scheduler& scheduler_;
   const instant made_;
-  const when_given_up given_up_;
+  const async_script_options options_;
   core::mutex mutex_;
   script script_ ABSL_GUARDED_BY(mutex_);
   const T value_;
@@ -187,7 +190,7 @@ class [[nodiscard]] scripted_async<T, Scheduler>::answer
 
  private:
   answer(scripted_async& owner, const attempt& a, const step& s)
-      : base(owner.scheduler_, a, s, owner.value_, owner.given_up_), owner_(owner) {}
+      : base(owner.scheduler_, a, s, owner.value_, owner.options_), owner_(owner) {}
   void answered() { waiting_.resume(); }
 
   scripted_async& owner_;
@@ -204,7 +207,7 @@ class scripted_async<T, Scheduler>::pending
 
  public:
   pending(scripted_async& owner, const attempt& a, const step& s, completion<absl::StatusOr<T>> done)
-      : base(owner.scheduler_, a, s, owner.value_, owner.given_up_), owner_(owner), done_(std::move(done)) {}
+      : base(owner.scheduler_, a, s, owner.value_, owner.options_), owner_(owner), done_(std::move(done)) {}
 
   /// False if it has answered, and is not needed any more.
   bool wait() {

@@ -180,6 +180,7 @@ inline absl::StatusOr<phase> parse_phase(std::string_view text) {
 /// Thread safety: none. Cost: no allocation after parsing.
 class script {
  public:
+  /// At least one, each with at least one step.
   explicit script(std::vector<phase> phases) : phases_(std::move(phases)) {}
 
   /// Errors: `absl::StatusCode::kInvalidArgument` names what is wrong. At most 1 MiB of text.
@@ -220,6 +221,8 @@ class script {
     ++done_;
     return p.steps[step_];
   }
+
+  const std::vector<phase>& phases() const noexcept { return phases_; }
 
  private:
   std::vector<phase> phases_;

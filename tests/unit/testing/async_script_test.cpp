@@ -109,6 +109,13 @@ TEST_CASE("scripted_async: where nobody gives up, it hangs until its deadline an
   });
 }
 
+TEST_CASE("scripted_async: a patient one waits for longer to be given up") {
+  virtual_scheduler loop;
+  scripted_async<int> server(loop, "hang", 42, {.patience = 20ms});
+  const auto p = seawall::compose(seawall::retry({.max_attempts = 1}));
+  CHECK(run_to_the_end(loop, p, {.deadline = instant() + 1s}, std::ref(server)).at == 1s + 20ms);
+}
+
 TEST_CASE("scripted_async: a hanging attempt without a deadline ends with the caller") {
   in_both_kinds([](auto kind) {
     virtual_scheduler loop;
@@ -131,7 +138,7 @@ TEST_CASE("scripted_async: a hanging attempt without a deadline ends with the ca
 TEST_CASE("scripted_async: a late loser answers when it would have, and nobody hears it") {
   in_both_kinds([](auto kind) {
     virtual_scheduler loop;
-    scripted_async<int> server(loop, "ok after 300ms, ok after 10ms", 42, when_given_up::answers_late);
+    scripted_async<int> server(loop, "ok after 300ms, ok after 10ms", 42, {.given_up = when_given_up::answers_late});
     const auto p = retrying();
     const told t = run_to_the_end(loop, p, {}, kind(server));
     CHECK(*t.answer.value() == 42);
@@ -146,7 +153,7 @@ TEST_CASE(
     "scripted_async: a late loser that hangs ends at its deadline, or with its attempt if it has none") {
   in_both_kinds([](auto kind) {
     virtual_scheduler loop;
-    scripted_async<int> server(loop, "hang", 42, when_given_up::answers_late);
+    scripted_async<int> server(loop, "hang", 42, {.given_up = when_given_up::answers_late});
     std::stop_source caller;
     const auto p = seawall::compose(seawall::attempt_timeout({.after = 200ms}));
     told t;

@@ -127,18 +127,24 @@ void conform_in_real_time(const scenario& sc, Play&& play) {
 /// All drivers, through `any_pipeline`.
 void conform_at_run_time(const scenario& sc, const maker<seawall::any_pipeline<absl::StatusOr<int>>>& make);
 
+/// The static pipeline in virtual time.
+template <class R, bool Idempotent, class Pipeline>
+void conform_in_virtual_time(const scenario& sc, const maker<Pipeline>& make) {
+  const auto in = [&]<class Driver>(Driver) {
+    detail::conform_exactly<Driver>(
+        sc, "", [&](bool asks) { return Driver::template play<R, Idempotent, Pipeline>(sc, make, asks); });
+  };
+  in(virtual_blocking());
+  in(virtual_async());
+  in(virtual_coroutine());
+}
+
 /// A row that all drivers can play.
 template <class R = absl::StatusOr<int>, bool Idempotent = true, class Make>
 void conform(const scenario& sc, Make make) {
   using pipeline = decltype(make(std::declval<stage&>()));
   const maker<pipeline> m = make;
-  const auto in = [&]<class Driver>(Driver) {
-    detail::conform_exactly<Driver>(
-        sc, "", [&](bool asks) { return Driver::template play<R, Idempotent, pipeline>(sc, m, asks); });
-  };
-  in(virtual_blocking());
-  in(virtual_async());
-  in(virtual_coroutine());
+  conform_in_virtual_time<R, Idempotent>(sc, m);
   if constexpr (std::is_same_v<R, absl::StatusOr<int>> && Idempotent) {
     if constexpr (requires { typename pipeline::result_type; }) {
       conform_at_run_time(sc, m);
@@ -146,6 +152,21 @@ void conform(const scenario& sc, Make make) {
       conform_at_run_time(sc, [m](stage& s) { return seawall::any_pipeline<R>(m(s)); });
     }
   }
+}
+
+/// A row whose pipeline cannot be built at run time: needs drivers/pool.hpp.
+template <class Blocking = struct pool_blocking, class Async = struct pool_async, class Make>
+void conform_static(const scenario& sc, Make make) {
+  using R = absl::StatusOr<int>;
+  using pipeline = decltype(make(std::declval<stage&>()));
+  const maker<pipeline> m = make;
+  conform_in_virtual_time<R, true>(sc, m);
+  const auto in = [&]<class Driver>(Driver) {
+    detail::conform_in_real_time<Driver>(
+        sc, [&](recorder::fraction scale) { return Driver::template play<R, true, pipeline>(sc, m, scale); });
+  };
+  in(Blocking());
+  in(Async());
 }
 
 /// The operation makes a call with a pipeline of its own, inside its attempt.

@@ -85,6 +85,9 @@ class stage {
   seawall::retry_budget& budget(seawall::retry_budget_options o) {
     return budgets_.emplace_back(std::move(o));
   }
+  /// A probe of somebody else that does not end: its place is taken.
+  void occupy(seawall::circuit_breaker& b, duration since) { occupied_.push_back(b.try_acquire(at(since))); }
+  void leave() { occupied_.clear(); }
   /// Keeps anything for as long as the stage.
   template <class T>
   const T& keep(T value) {
@@ -107,6 +110,7 @@ class stage {
   std::list<seawall::circuit_breaker> breakers_;
   std::list<seawall::keyed<seawall::circuit_breaker>> keyed_;
   std::list<seawall::retry_budget> budgets_;
+  std::vector<seawall::circuit_breaker::permit> occupied_;
   std::vector<std::shared_ptr<const void>> kept_;
 };
 

@@ -349,7 +349,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     if (wanted) {
       kept_.emplace(std::move(s.result()));
       const verdict v = s.is_substitute ? outcome_traits<S>::classify(*kept_) : pipeline_.classify(*kept_);
-      if (!v.success || call_.report() != nullptr || pipeline_.needs_end_time()) now_ = scheduler_.now();
+      if (!v.success || call_.report() != nullptr || call_.needs_end_time() || pipeline_.needs_end_time())
+        now_ = scheduler_.now();
       r = frame_.value.on_done(call_, now_, s.id, v);
     }
     s.end();

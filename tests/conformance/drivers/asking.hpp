@@ -97,6 +97,7 @@ struct played {
 /// Places that breakers believe to be taken.
 inline std::string held_by_breakers(stage& st) {
   std::string left;
+  st.leave();
   for (auto& b : st.all_breakers()) {
     const auto s = b.snapshot(st.now());
     if (s.probes != 0) left += std::to_string(s.probes) + " probes; ";

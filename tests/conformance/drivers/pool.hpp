@@ -131,6 +131,9 @@ class thread_stage final : public stage {
   using stage::stage;
   instant now() override { return seawall::steady_clock::now(); }
   void pass(duration d) override { wait_until(now() + d); }
+  void later(duration d, const attempt& a, std::function<void()> then) override {
+    wait_on(pool_of_the_test(), d, a.stop_token(), std::move(then));
+  }
 };
 
 struct pool_blocking {

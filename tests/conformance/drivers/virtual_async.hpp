@@ -25,6 +25,12 @@
 
 namespace conformance {
 
+template <class Scheduler>
+detached wait_on(Scheduler& loop, duration d, std::stop_token stop, std::function<void()> then) {
+  co_await seawall::sleep_for(loop, d, std::move(stop));
+  then();
+}
+
 /// A stage on which nobody blocks.
 template <class Scheduler>
 class loop_stage final : public stage {
@@ -32,14 +38,10 @@ class loop_stage final : public stage {
   loop_stage(recorder& r, Scheduler& loop) : stage(r), loop_(loop) {}
   instant now() override { return loop_.now(); }
   void later(duration d, const attempt& a, std::function<void()> then) override {
-    wait(loop_, d, a.stop_token(), std::move(then));
+    wait_on(loop_, d, a.stop_token(), std::move(then));
   }
 
  private:
-  static detached wait(Scheduler& loop, duration d, std::stop_token stop, std::function<void()> then) {
-    co_await seawall::sleep_for(loop, d, std::move(stop));
-    then();
-  }
   Scheduler& loop_;
 };
 

@@ -302,6 +302,8 @@ class breaker_layer : public layer_base {
     resolution enter(call& c, instant now, const admission& a) {
       permit_ = a.held;
       held_ = true;
+      // Its success closes the breaker, from that moment on.
+      if (a.held.probe != 0) c.ask_end_time();
       return note(c, now, this->inner().start(c, now));
     }
 

@@ -203,9 +203,9 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     [[no_unique_address]] typename Launch::state room;
     slot* next_more = nullptr;
   };
-  // Sequential pipelines have one attempt at a time, and a late one now and then; of those built at run time nobody knows.
-  static constexpr std::size_t slots_in_place = requires { requires Pipeline::overlaps; }
-  ? 2 : 1;
+  // Sequential pipelines have one attempt at a time, and a late one now and then; pipelines built at run time do not say.
+  static constexpr bool overlaps = requires { requires Pipeline::overlaps; };
+  static constexpr std::size_t slots_in_place = overlaps ? 2 : 1;
 
   union late_frame {
     explicit late_frame(const Pipeline& p) : value(p.make_frame()) {}
@@ -419,7 +419,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     --attempts_in_flight_;
     if (!wanted) return;
     const verdict v = s.is_substitute ? outcome_traits<S>::classify(*kept_) : pipeline_.classify(*kept_);
-    if (!v.success || call_.report() != nullptr || pipeline_.needs_end_time()) now_ = scheduler_.now();
+    if (!v.success || call_.report() != nullptr || call_.needs_end_time() || pipeline_.needs_end_time())
+      now_ = scheduler_.now();
     resolution r = end_frames(s.id, v);
     advance(r);
   }

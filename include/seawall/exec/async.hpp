@@ -311,7 +311,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       }
       if (settled_ && !completed_) {
         end_call();
-        if (!lost_) last.emplace(conclusion());
+        lost_ ? let_go_of_scheduler() : void(last.emplace(conclusion()));
         done_.reset();
       }
       // Nobody can send any more: what is still in the box is not needed.
@@ -400,8 +400,9 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   void set_timer() {
     const instant at = frame_.value.wake_at();
-    // An earlier one does as well: it will look, and arm again.
-    if (at >= armed_for_) return;
+    // An earlier one does as well: it will look, and arm again. What a handle refers to may go before the call does: a timer
+    // is the call's place among those that are dropped then, even if it is never due.
+    if (at >= armed_for_ && (timer_armed_ || !scheduler_handle<Scheduler>)) return;
     if (timer_armed_ && !scheduler_.cancel(timer_)) return;  // it is due, and its mail under way
     armed_for_ = at;
     timer_armed_ = true;
@@ -477,6 +478,12 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     completed_ = true;
   }
 
+  // Late attempts may outlive it.
+  void let_go_of_scheduler() {
+    if constexpr (requires { scheduler_.work_finished(); }) scheduler_.work_finished();
+    if constexpr (!std::is_reference_v<Scheduler>) [[maybe_unused]]
+      const Scheduler gone = std::move(scheduler_);
+  }
   ending conclusion() {
     if (call_.report() != nullptr) fill_report(call_, resolution_, now_);
     return {*std::move(done_), conclude(call_, resolution_, kept_), std::forward<Scheduler>(scheduler_)};
@@ -526,10 +533,12 @@ struct run_async {
   static auto& make(const Pipeline& p, Scheduler&& scheduler, Options options, Outer outer, Op&& op,
                     Done&& done) {
     constexpr bool plain = std::is_null_pointer_v<Options> && std::is_null_pointer_v<Outer>;
-    using state = async_call<Pipeline, Scheduler, Launch, std::decay_t<Op>, std::decay_t<Done>,
+    using kept = std::conditional_t<scheduler_handle<Scheduler>, std::decay_t<Scheduler>, Scheduler>;
+    using state = async_call<Pipeline, kept, Launch, std::decay_t<Op>, std::decay_t<Done>,
                              std::conditional_t<plain, no_options, kept_options>>;
-    return state::make(p, std::forward<Scheduler>(scheduler), std::decay_t<Op>(std::forward<Op>(op)),
-                       std::decay_t<Done>(std::forward<Done>(done)), options, outer);
+    return state::make(p, static_cast<kept&&>(kept(std::forward<Scheduler>(scheduler))),
+                       std::decay_t<Op>(std::forward<Op>(op)), std::decay_t<Done>(std::forward<Done>(done)),
+                       options, outer);
   }
 
   template <class Op>

@@ -4,8 +4,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <exception>
+#include <memory>
 #include <stop_token>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -99,7 +100,7 @@ TEST_CASE("threads: awaitables on strands, given up and completed; callers cance
     const auto strand = net::make_strand(io);
     const auto client = [&, strand]() -> net::awaitable<void> {
       co_await net::this_coro::throw_if_cancelled(false);
-      co_await seawall::async_run(pipeline, strand, op, net::use_awaitable);
+      [[maybe_unused]] const answer a = co_await seawall::async_run(pipeline, strand, op, net::use_awaitable);
     };
     net::co_spawn(
         strand, client,

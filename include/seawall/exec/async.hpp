@@ -571,10 +571,11 @@ void substitute_start<Launch, Scheduler>::nested(const Pipeline& other, Op op, c
   using launch = typename Launch::template same_for<run_async::bare<Op>>;
   static_assert(std::is_same_v<typename launch::result_type, R>,
                 "fallback_to: the operation must return what the pipeline's own operations return");
-  run_async::make<launch>(other, scheduler, nullptr, &a, std::move(op), [&s = slot](S&& result) {
-    s.keep(std::move(result));
-    s.deliver();
-  }).begin();
+  // If the nested call is dropped, the completion goes with it, and this call need not wait for it.
+  run_async::make<launch>(
+      other, scheduler, nullptr, &a, std::move(op),
+      [done = completion<R>(slot)](S&& result) mutable { done.end_with(std::move(result)); })
+      .begin();
 }
 
 /// `co_await` it. What the caller gave is copied when the call starts.

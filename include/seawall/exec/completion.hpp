@@ -276,6 +276,12 @@ class [[nodiscard]] completion {
     std::exchange(slot_, nullptr)->deliver();
   }
 
+  /// For drivers: ends it with a result as it is kept.
+  void end_with(S&& kept) {
+    slot_->keep(std::move(kept));
+    std::exchange(slot_, nullptr)->deliver();
+  }
+
 #if defined(__cpp_exceptions)
   /// The operation threw `e`. Where R can tell of failures itself, that becomes one (`reason::threw`).
   void fail(const std::exception_ptr& e) {

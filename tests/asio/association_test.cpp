@@ -185,6 +185,17 @@ TEST_CASE("what a handler throws comes out of run(), and the context is in order
   CHECK(other);
 }
 
+TEST_CASE("a handler or operation that is an lvalue is copied, not moved from") {
+  net::io_context io;
+  const auto shared = std::make_shared<int>(7);
+  auto op = seawall::idempotent([p = shared]() -> answer { return *p; });
+  int called = 0;
+  auto handler = [&called, p = shared](const answer& a) { called += *a == *p ? 1 : 0; };
+  for (int i = 0; i < 2; ++i) seawall::async_run(pipeline, io, op, handler);
+  io.run();
+  CHECK(called == 2);
+}
+
 TEST_CASE("move-only handlers, move-only operations") {
   net::io_context io;
   int got = 0;

@@ -177,9 +177,9 @@ class call_initiation {
   [[no_unique_address]] Outer outer_;
 };
 
-template <class Pipeline, class Place, class Options, class Outer, class Op, class Token>
+template <class Token, class Pipeline, class Place, class Options, class Outer, class Op>
 auto initiate(const Pipeline& p, const Options& options, const Outer& outer, Place& place, Op&& op,
-              Token& token) {
+              std::remove_reference_t<Token>& token) {
   using adapted = std::decay_t<decltype(for_driver(std::forward<Op>(op)))>;
   using bare = run_async::bare<adapted>;
   check_declared<adapted, Pipeline::repeats>();
@@ -212,27 +212,27 @@ auto initiate(const Pipeline& p, const Options& options, const Outer& outer, Pla
 template <detail::SEAWALL_ASIO_DETAIL::pipeline_like Pipeline, detail::SEAWALL_ASIO_DETAIL::place Place,
           class Op, class Token>
 auto async_run(Pipeline& p, Place&& place, Op&& op, Token&& token) {
-  return detail::SEAWALL_ASIO_DETAIL::initiate(std::as_const(p), nullptr, nullptr, place,
-                                               std::forward<Op>(op), token);
+  return detail::SEAWALL_ASIO_DETAIL::initiate<Token>(std::as_const(p), nullptr, nullptr, place,
+                                                      std::forward<Op>(op), token);
 }
 template <detail::SEAWALL_ASIO_DETAIL::pipeline_like Pipeline, detail::SEAWALL_ASIO_DETAIL::place Place,
           class Op, class Token>
 auto async_run(Pipeline& p, const call_options& options, Place&& place, Op&& op, Token&& token) {
-  return detail::SEAWALL_ASIO_DETAIL::initiate(std::as_const(p), options, nullptr, place,
-                                               std::forward<Op>(op), token);
+  return detail::SEAWALL_ASIO_DETAIL::initiate<Token>(std::as_const(p), options, nullptr, place,
+                                                      std::forward<Op>(op), token);
 }
 template <detail::SEAWALL_ASIO_DETAIL::pipeline_like Pipeline, detail::SEAWALL_ASIO_DETAIL::place Place,
           class Op, class Token>
 auto async_run(Pipeline& p, const attempt& outer, Place&& place, Op&& op, Token&& token) {
-  return detail::SEAWALL_ASIO_DETAIL::initiate(std::as_const(p), nullptr, outer, place, std::forward<Op>(op),
-                                               token);
+  return detail::SEAWALL_ASIO_DETAIL::initiate<Token>(std::as_const(p), nullptr, outer, place,
+                                                      std::forward<Op>(op), token);
 }
 template <detail::SEAWALL_ASIO_DETAIL::pipeline_like Pipeline, detail::SEAWALL_ASIO_DETAIL::place Place,
           class Op, class Token>
 auto async_run(Pipeline& p, const attempt& outer, const call_options& options, Place&& place, Op&& op,
                Token&& token) {
-  return detail::SEAWALL_ASIO_DETAIL::initiate(std::as_const(p), options, outer, place, std::forward<Op>(op),
-                                               token);
+  return detail::SEAWALL_ASIO_DETAIL::initiate<Token>(std::as_const(p), options, outer, place,
+                                                      std::forward<Op>(op), token);
 }
 
 }  // namespace seawall

@@ -75,8 +75,7 @@ seawall_try_debs() {
   done
 }
 
-# The package with the headers of Boost.Asio. Debian 12's own Boost is 1.74, too old, and it has 1.81 beside it; Ubuntu 24.04's
-# own is 1.83.
+# The package with a Boost.Asio that is new enough. Debian 12's own Boost is 1.74, with 1.81 beside it; Ubuntu 24.04's is 1.83.
 seawall_boost_package() {
   apt-cache show libboost-dev >/dev/null 2>&1 || seawall_apt_update
   if apt-cache show libboost1.81-dev >/dev/null 2>&1; then
@@ -92,7 +91,10 @@ seawall_setup() {
     local packages=(cmake ninja-build pkg-config libabsl-dev libfmt-dev libc6-dev)
     if [ -z "${CXX:-}" ]; then packages+=(g++); fi
     case "$1" in
-      test) packages+=(python3 doctest-dev libcpp-httplib-dev libasio-dev "$(seawall_boost_package)") ;;
+      test)
+        packages+=(python3 doctest-dev libcpp-httplib-dev libcurl4-openssl-dev libasio-dev "$(seawall_boost_package)"
+          libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev)
+        ;;
       drill) packages+=(libcpp-httplib-dev) ;;
       bench) packages+=(python3 libbenchmark-dev) ;;
     esac
@@ -106,7 +108,7 @@ seawall_setup() {
   elif command -v brew >/dev/null 2>&1; then
     local formulae=(cmake ninja pkg-config abseil fmt) formula missing=()
     case "$1" in
-      test) formulae+=(doctest cpp-httplib ccache asio boost) ;;
+      test) formulae+=(doctest cpp-httplib ccache curl grpc protobuf asio boost) ;;
       drill) formulae+=(cpp-httplib) ;;
       bench) formulae+=(google-benchmark) ;;
     esac
@@ -118,6 +120,6 @@ seawall_setup() {
       brew install "${missing[@]}" >&2
     fi
   else
-    seawall_note "neither apt-get nor brew: CMake, Ninja, Abseil, fmt, doctest, cpp-httplib and Asio must be there already"
+    seawall_note "neither apt-get nor brew: CMake, Ninja, Abseil, fmt, doctest and cpp-httplib must be there already"
   fi
 }

@@ -170,6 +170,7 @@ class call {
         declared_(o.declared_),
         retries_(o.retries_),
         retried_outside_(o.retried_outside_),
+        deposited_(o.deposited_),
         idempotency_key_(o.idempotency_key_) {}
 
   // What the caller said.
@@ -207,6 +208,8 @@ class call {
   void set_retried_outside() noexcept { retried_outside_ = true; }
   bool retries() const noexcept { return retries_; }
   void set_retries() noexcept { retries_ = true; }
+  /// Whether this call has yet to make its deposit in `budget`: a retry and a hedge that share one count the call once.
+  bool owes_deposit(const void* budget) noexcept { return std::exchange(deposited_, budget) != budget; }
   /// Makes the deadline of the whole call earlier; a later one changes nothing.
   void tighten_deadline(instant d) noexcept {
     if (d < deadline_) deadline_ = d;
@@ -351,6 +354,7 @@ class call {
   bool retries_ = false;
   bool retried_outside_ = false;
   bool ended_ = false;
+  const void* deposited_ = nullptr;  // the budget of the last deposit
   std::string_view idempotency_key_ = {};
   std::string_view degraded_by_ = {};
   detail::late<ending> ending_;

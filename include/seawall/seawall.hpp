@@ -9,16 +9,19 @@
 #include "seawall/circuit_breaker.hpp"  // IWYU pragma: export
 #include "seawall/classify.hpp"         // IWYU pragma: export
 #include "seawall/deadline.hpp"         // IWYU pragma: export
-#include "seawall/exec/async.hpp"
-#include "seawall/exec/blocking.hpp"  // IWYU pragma: export
-#include "seawall/exec/pool.hpp"      // IWYU pragma: export
-#include "seawall/expected.hpp"       // IWYU pragma: export
-#include "seawall/fallback.hpp"       // IWYU pragma: export
-#include "seawall/keyed.hpp"          // IWYU pragma: export
-#include "seawall/pipeline.hpp"       // IWYU pragma: export
-#include "seawall/retry.hpp"          // IWYU pragma: export
-#include "seawall/retry_budget.hpp"   // IWYU pragma: export
-#include "seawall/status.hpp"         // IWYU pragma: export
-#include "seawall/version.hpp"        // IWYU pragma: export
+#include "seawall/exec/async.hpp"       // IWYU pragma: export
+#include "seawall/exec/blocking.hpp"    // IWYU pragma: export
+#include "seawall/exec/pool.hpp"        // IWYU pragma: export
+#include "seawall/expected.hpp"         // IWYU pragma: export
+#include "seawall/fallback.hpp"         // IWYU pragma: export
+#include "seawall/hedge.hpp"            // IWYU pragma: export
+#include "seawall/keyed.hpp"            // IWYU pragma: export
+#include "seawall/latency_window.hpp"   // IWYU pragma: export
+#include "seawall/pipeline.hpp"         // IWYU pragma: export
+#include "seawall/propagation.hpp"      // IWYU pragma: export
+#include "seawall/retry.hpp"            // IWYU pragma: export
+#include "seawall/retry_budget.hpp"     // IWYU pragma: export
+#include "seawall/status.hpp"           // IWYU pragma: export
+#include "seawall/version.hpp"          // IWYU pragma: export
 
 #endif  // SEAWALL_SEAWALL_HPP

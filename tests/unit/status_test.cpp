@@ -91,6 +91,7 @@ TEST_CASE("status: the code of each rejection") {
   CHECK(code_of(reason::no_answer) == code::kUnknown);
   CHECK(code_of(reason::threw) == code::kUnknown);
   CHECK(code_of(reason::shut_down) == code::kUnavailable);
+  CHECK(code_of(reason::wrong_driver) == code::kFailedPrecondition);
   CHECK(code_of(reason::custom) == code::kUnavailable);
 }
 

@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
   const long calls = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 1'000'000;
   constexpr auto sleep = 15s;  // longer than it takes to start them all
 
-  seawall::circuit_breaker breaker({.name = "sleepers", .consecutive_failures = 0xFFFFFFFF});
+  seawall::circuit_breaker breaker({.name = "sleepers", .over_time = {.failure_rate = 0}});
   const auto pipeline = seawall::compose(
       seawall::fallback([](const absl::Status&) -> answer { return 0; }), seawall::deadline({.after = 1h}),
       seawall::retry({.backoff = {.initial = sleep, .max = sleep, .jitter = seawall::jitter::none}}),

@@ -38,7 +38,7 @@ net::awaitable<void> wait(std::chrono::nanoseconds time) {
 
 TEST_CASE("threads: callback operations without a strand; every call completes once") {
   net::io_context io;
-  seawall::circuit_breaker breaker({.name = "b", .consecutive_failures = 1'000'000});
+  seawall::circuit_breaker breaker({.name = "b", .over_time = {.failure_rate = 0}});
   const auto pipeline =
       seawall::compose(seawall::deadline({.after = 10s}),
                        seawall::retry({.max_attempts = 3, .backoff = {.initial = 10us, .max = 100us}}),

@@ -202,11 +202,14 @@ class async_call final : public waker, recipient, reading_work, timer_work {
  private:
   struct slot : attempt_slot<S> {
     [[no_unique_address]] typename Launch::state room;
-    slot* next_more = nullptr;
+  };
+  struct more_slot : slot {
+    more_slot* next = nullptr;
   };
   // Sequential pipelines have one attempt at a time, and a late one now and then; of those built at run time nobody knows.
   static constexpr std::size_t slots_in_place = requires { requires Pipeline::overlaps; }
   ? 2 : 1;
+  static constexpr bool may_overlap = !requires { requires !Pipeline::overlaps; };
 
   union late_frame {
     explicit late_frame(const Pipeline& p) : value(p.make_frame()) {}
@@ -250,13 +253,14 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     prepare_call();
   }
   ~async_call() {
-    while (more_ != nullptr) delete std::exchange(more_, more_->next_more);
+    while (more_ != nullptr) delete std::exchange(more_, more_->next);
   }
 
   void prepare_call() {
     call_.set_idempotency_key(view::key(op_));
     if (pipeline_.events() != nullptr) call_.set_pipeline_events(pipeline_.events());
     if constexpr (Pipeline::waits) call_.set_waker(this);
+    if constexpr (may_overlap) call_.lend(room_);
     if constexpr (has_options) {
       if (options_.retried_outside()) call_.set_retried_outside();
     }
@@ -530,17 +534,17 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     for (slot& s : slots_) {
       if (!s.in_flight) return s;
     }
-    for (slot* s = more_; s != nullptr; s = s->next_more) {
+    for (more_slot* s = more_; s != nullptr; s = s->next) {
       if (!s->in_flight) return *s;
     }
-    auto* const s = new slot;
-    s->next_more = std::exchange(more_, s);
+    auto* const s = new more_slot;
+    s->next = std::exchange(more_, s);
     return *s;
   }
   template <class F>
   void for_each_slot(F f) {
     for (slot& s : slots_) f(s);
-    for (slot* s = more_; s != nullptr; s = s->next_more) f(*s);
+    for (more_slot* s = more_; s != nullptr; s = s->next) f(*s);
   }
 
   void cancel(attempt_id id) {
@@ -590,7 +594,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   const Pipeline& pipeline_;
   Scheduler scheduler_;
-  DeclaredOp op_;
+  [[no_unique_address]] DeclaredOp op_;
   std::optional<Done> done_;
   [[no_unique_address]] allocator memory_;
   [[no_unique_address]] Options options_;
@@ -614,10 +618,11 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   instant now_;
   resolution resolution_;
   std::optional<S> kept_;  // the result of the attempt or substitute that ended last
+  [[no_unique_address]] std::conditional_t<may_overlap, call::room, nothing_kept> room_;
   call call_;
   late_frame frame_;
   slot slots_[slots_in_place];
-  slot* more_ = nullptr;  // for attempts that overlap more than is foreseen
+  more_slot* more_ = nullptr;  // for attempts that overlap more than is foreseen
 };
 
 struct run_async {

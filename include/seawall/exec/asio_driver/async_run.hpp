@@ -72,7 +72,43 @@ class completed {
   S result_;
 };
 
-/// What a call is completed with: sends the result to the handler's own executor.
+struct no_executor {};
+/// False if it is known that such handlers have no executor of their own.
+template <class Handler>
+inline constexpr bool may_have_executor =
+    !std::same_as<net::associated_executor_t<Handler, no_executor>, no_executor>;
+
+/// Where a handler is called: its own executor, or else where the call is at that time.
+template <class Handler, class Executor>
+class way_to {
+ public:
+  way_to(const Handler& handler, const Executor& executor)
+      : executor_(track(net::get_associated_executor(handler, executor))) {}
+
+  template <class Completed>
+  void send(Completed&& completed) && {
+    const auto executor = std::move(executor_);
+    net::dispatch(executor, std::move(completed));
+  }
+
+ private:
+  tracked<std::decay_t<decltype(net::get_associated_executor(std::declval<const Handler&>(),
+                                                             std::declval<const Executor&>()))>>
+      executor_;
+};
+template <class Handler, class Executor>
+  requires(!may_have_executor<Handler>)
+class way_to<Handler, Executor> {
+ public:
+  way_to(const Handler&, const Executor&) noexcept {}
+
+  template <class Completed>
+  void send(Completed&& completed) && {
+    completed();
+  }
+};
+
+/// What a call is completed with.
 template <class R, class Handler, class Executor>
 class to_handler {
   using S = typename stored_as<R>::type;
@@ -81,22 +117,19 @@ class to_handler {
   using allocator_type = allocator_for<Handler>;
 
   to_handler(Handler&& handler, const Executor& executor)
-      : handler_(std::move(handler)), executor_(track(net::get_associated_executor(handler_, executor))) {}
+      : handler_(std::move(handler)), way_(handler_, executor) {}
 
   /// For the state of the call.
   allocator_type get_allocator() const noexcept {
     return net::get_associated_allocator(handler_, net::recycling_allocator<void>());
   }
   void operator()(S&& result) && {
-    const auto executor = std::move(executor_);
-    net::dispatch(executor, completed<R, Handler>(std::move(handler_), std::move(result)));
+    std::move(way_).send(completed<R, Handler>(std::move(handler_), std::move(result)));
   }
 
  private:
   Handler handler_;
-  tracked<std::decay_t<decltype(net::get_associated_executor(std::declval<const Handler&>(),
-                                                             std::declval<const Executor&>()))>>
-      executor_;
+  [[no_unique_address]] way_to<Handler, Executor> way_;
 };
 
 /// In the handler's cancellation slot. It knows nothing of the call, and may be called at any time.

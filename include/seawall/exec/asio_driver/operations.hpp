@@ -141,10 +141,10 @@ decltype(auto) for_driver(Op&& op) {
     return std::forward<Op>(op);
   }
 }
-template <initiating Op, idempotency D>
-auto for_driver(declared_operation<Op, D> op) {
+template <initiating Op, idempotency D, class Key>
+auto for_driver(declared_operation<Op, D, Key> op) {
   using adapted = initiating_operation<Op>;
-  return declared_operation<adapted, D>(adapted{std::move(op.operation())}, std::string(op.key()));
+  return declared_operation<adapted, D, Key>(adapted{std::move(op.operation())}, Key(op.key()));
 }
 
 }  // namespace detail::SEAWALL_ASIO_DETAIL

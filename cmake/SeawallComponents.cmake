@@ -7,6 +7,7 @@
 #   seawall_component_headers    headers below include/seawall that compile only with it
 #   seawall_component_libraries  targets that it links; the file may define imported ones itself
 #   seawall_component_missing    what is not there, for people; empty if all is
+#   seawall_component_needs_exceptions  TRUE if its headers do not compile without them; may be left out
 #
 # Here, seawall::<name> exists where nothing is missing. Installed, every component can be asked for: what is missing where
 # seawall is packaged may be there where it is used.
@@ -18,6 +19,7 @@ string(REGEX REPLACE "\\.cmake" "" seawall_components "${seawall_component_files
 
 # A macro: what find_package() sets must be seen by those who use the component.
 macro(seawall_add_component name)
+  set(seawall_component_needs_exceptions FALSE)
   include("${seawall_components_dir}/${name}.cmake")
   add_library(seawall_${name} INTERFACE)
   set_target_properties(seawall_${name} PROPERTIES EXPORT_NAME ${name})
@@ -25,6 +27,7 @@ macro(seawall_add_component name)
   set(seawall_${name}_headers ${seawall_component_headers})
   set(seawall_${name}_libraries ${seawall_component_libraries})
   set(seawall_${name}_missing "${seawall_component_missing}")
+  set(seawall_${name}_needs_exceptions ${seawall_component_needs_exceptions})
   if(NOT seawall_${name}_missing)
     add_library(seawall::${name} ALIAS seawall_${name})
   endif()

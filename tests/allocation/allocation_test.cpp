@@ -113,6 +113,8 @@ TEST_CASE("no allocation in the frames of a hedge, whether or not there is a sec
   CHECK(allocations_of([&] {
           for (const bool hedged : {false, true}) {
             seawall::call c(seawall::instant(), seawall::idempotency::idempotent, nullptr, nullptr);
+            seawall::call::room room;
+            c.lend(room);
             auto frame = pipeline.make_frame();
             const seawall::instant later = seawall::instant() + 10ms;
             frame.start(c, seawall::instant());

@@ -234,7 +234,9 @@ class hedge_duel {
         call_options_{.stop = stop_.get_token(), .deadline = setting_.deadline, .random = &random_},
         call_(now_, setting_.declared, &call_options_, nullptr),
         frame_(layer_, 1, [this] { return planned_frame(next_); }),
-        model_(setting_, grants_, same_random_, load_, next_) {}
+        model_(setting_, grants_, same_random_, load_, next_) {
+    call_.lend(room_);
+  }
 
   mismatch play(std::uint64_t& operations) {
     for (std::uint64_t rounds = d_.between(1, 4); rounds != 0; --rounds) {
@@ -399,6 +401,7 @@ class hedge_duel {
   seawall::random_source random_, same_random_;
   std::stop_source stop_;
   seawall::call_options call_options_;
+  seawall::call::room room_;
   seawall::call call_;
   seawall::hedge_layer::frame<planned_frame> frame_;
   hedge_model model_;

@@ -51,6 +51,8 @@ double exceeded_by(double p) {
 template <class Pipeline, class Draw>
 duration time_of(const Pipeline& p, instant begin, Draw&& draw) {
   seawall::call c(begin, seawall::idempotency::idempotent, nullptr, nullptr);
+  seawall::call::room room;
+  c.lend(room);
   auto frame = p.make_frame();
   struct {
     attempt_id id;
@@ -178,7 +180,10 @@ class overloaded_service {
  private:
   struct client {
     client(const pipeline& p, instant now)
-        : call(now, seawall::idempotency::idempotent, nullptr, nullptr), frame(p.make_frame()) {}
+        : call(now, seawall::idempotency::idempotent, nullptr, nullptr), frame(p.make_frame()) {
+      call.lend(room);
+    }
+    seawall::call::room room;
     seawall::call call;
     decltype(std::declval<const pipeline&>().make_frame()) frame;
     bool over = false;

@@ -39,7 +39,9 @@ class overlapping_call {
         now_(begin),
         call_(begin, declared, options, nullptr),
         pipeline_(pipeline),
-        frame_(pipeline_.make_frame()) {}
+        frame_(pipeline_.make_frame()) {
+    call_.lend(room_);
+  }
 
   /// To the end, or until nothing more can happen.
   seawall::resolution run() { return run_until(seawall::instant::never()); }
@@ -122,6 +124,7 @@ class overlapping_call {
   seawall::instant now_;
   bool begun_ = false;
   seawall::resolution result_;
+  seawall::call::room room_;
   seawall::call call_;
   std::vector<pending> pending_;
   std::vector<std::uint32_t> numbers_;  // by id

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_TESTS_PROPERTY_HEDGE_DUEL_HPP
 #define SEAWALL_TESTS_PROPERTY_HEDGE_DUEL_HPP
 
-// A hedge frame, driven by hand, against a list of attempts and what the rules say about them. Attempts are rejected on the
-// spot, time out by themselves, end with any verdict, or hang; the frame is poked early and late, told of attempts that it has
-// cancelled, cancelled itself, and started again.
+// A hedge frame, driven by hand, against a list of attempts and what the rules say about them. Attempts are
+// rejected on the spot, time out by themselves, end with any verdict, or hang; the frame is poked early and late,
+// told of attempts that it has cancelled, cancelled itself, and started again.
 
 #include <algorithm>
 #include <cstdint>

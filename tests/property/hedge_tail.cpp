@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What hedging is for, and what it must not do, in simulations that run the frames that ship. The law of latencies is that of
-// Dean and Barroso, "The Tail at Scale" (CACM 2013): 10 ms at 98%, 69 ms at 99.9%, 1800 ms at 1 - 1e-6, interpolated in
-// logarithms; a request needs the answers of 1000 such calls.
+// What hedging is for, and what it must not do, in simulations that run the frames that ship. The law of latencies
+// is that of Dean and Barroso, "The Tail at Scale" (CACM 2013): 10 ms at 98%, 69 ms at 99.9%, 1800 ms at 1 - 1e-6,
+// interpolated in logarithms; a request needs the answers of 1000 such calls.
 
 #include <algorithm>
 #include <cmath>
@@ -85,8 +85,8 @@ double quantile_of(std::vector<double>& values, double p) {
   return *at;
 }
 
-// The 98% of the keys that answer within 10 ms are not hedged, and do not matter to the slowest of a thousand: only the others
-// are run.
+// The 98% of the keys that answer within 10 ms are not hedged, and do not matter to the slowest of a thousand: only
+// the others are run.
 TEST_CASE("tail: of 1000 keys a request, p99.9 falls from 1775 ms to 76 ms for 2.2% more load") {
   const std::uint64_t requests = sequences_wanted(200'000);
   if (requests < 20'000) return;  // too few for a p99.9
@@ -120,8 +120,8 @@ TEST_CASE("tail: of 1000 keys a request, p99.9 falls from 1775 ms to 76 ms for 2
   CHECK(extra <= 0.022);
 }
 
-// The slow attempts that lose to their hedges are in the distribution as slow: else it would look fast, the delay would shrink,
-// more calls would be hedged, and so on.
+// The slow attempts that lose to their hedges are in the distribution as slow: else it would look fast, the delay
+// would shrink, more calls would be hedged, and so on.
 TEST_CASE("tail: the delay from a quantile settles where that share of the calls reaches it") {
   for (const double p : {0.9, 0.95, 0.98}) {
     dice d(seed());
@@ -155,7 +155,8 @@ TEST_CASE("tail: the delay from a quantile settles where that share of the calls
   }
 }
 
-/// Workers behind one queue, first come first served. What is cancelled leaves the queue; work under way is finished for nothing.
+/// Workers behind one queue, first come first served. What is cancelled leaves the queue; work under way is
+/// finished for nothing.
 class overloaded_service {
  public:
   using pipeline = seawall::pipeline<seawall::deadline_layer, hedge_layer>;
@@ -295,8 +296,8 @@ overload_figures overload_with(const hedge_layer& h, std::size_t room) {
   return {f.goodput, f.hedged, later / static_cast<double>(service.calls - calls_later)};
 }
 
-// A queue without a bound, in which the deadlines of most pass, so that goodput is a matter of luck by some percent; and one
-// with room for 40 ms, that refuses the rest.
+// A queue without a bound, in which the deadlines of most pass, so that goodput is a matter of luck by some
+// percent; and one with room for 40 ms, that refuses the rest.
 TEST_CASE(
     "tail: at 1.2 times what the service can do, at most 0.5% of the calls are hedged and no goodput is lost") {
   if (slowdown > 1) return;

@@ -194,10 +194,12 @@ constexpr unsigned threads = 4;
 constexpr std::int64_t width_ns = 10'000'000;
 
 TEST_CASE("striped_histogram: recordings of several threads are neither lost nor doubled") {
-  const std::uint64_t rounds = sequences_wanted(400'000);
+  const std::uint64_t rounds = sequences_wanted(2'000'000);
   for (const unsigned stripes : {1U, 8U}) {
     striped_histogram h(latency_bins(shortest, longest), duration::from_ns(width_ns), 2, stripes);
+    starting_gun gun(threads);
     in_threads(threads, [&](unsigned thread) {
+      gun.wait();
       // All in one bin, or each its own.
       for (std::uint64_t i = 0; i < rounds; ++i) {
         h.record(duration::from_ns(i % 2 == 0 ? 2'000 : 20'000 * (thread + 1)), instant());
@@ -211,8 +213,9 @@ TEST_CASE("striped_histogram: recordings of several threads are neither lost nor
   MESSAGE("twice ", rounds, " recordings of ", threads, " threads");
 }
 
-// All walk through the time together; each round fills one window, over what the one before has left in the same places. A
-// recording made just when a slice begins may fall into the one before, hence the slice that is left out between the rounds.
+// All walk through the time together; each round fills one window, over what the one before has left in the same
+// places. A recording made just when a slice begins may fall into the one before, hence the slice that is left out
+// between the rounds.
 TEST_CASE("striped_histogram: racing with new slices counts each recording once") {
   constexpr std::int64_t slices = 4, steps = 50;
   const std::uint64_t rounds = sequences_wanted(4'000);

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_TESTS_SUPPORT_OVERLAP_HPP
 #define SEAWALL_TESTS_SUPPORT_OVERLAP_HPP
 
-// A driver for frames whose attempts overlap: one call, virtual time, events in the order of their times. Attempts end as a
-// script says, by their number; those that it does not mention hang.
+// A driver for frames whose attempts overlap: one call, virtual time, events in the order of their times. Attempts
+// end as a script says, by their number; those that it does not mention hang.
 
 #include <algorithm>
 #include <cstddef>

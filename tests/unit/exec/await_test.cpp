@@ -127,13 +127,15 @@ struct waiting {
   coroutine c;
 };
 
-TEST_CASE("a coroutine is destroyed while the attempt runs: it is given up, and the state goes with its end") {
+TEST_CASE(
+    "a coroutine is destroyed while the attempt runs: it is given up, and the state goes with its end") {
   virtual_scheduler loop;
   held<> op;
   auto op_holds = std::make_shared<int>(0);
   const auto p = seawall::compose(seawall::deadline({.after = 1h}));
-  waiting w(p, loop,
-            [inner = op.operation(), op_holds](attempt a, completion<result> done) { inner(a, std::move(done)); });
+  waiting w(p, loop, [inner = op.operation(), op_holds](attempt a, completion<result> done) {
+    inner(a, std::move(done));
+  });
   w.c.destroy();
   loop.run();
   CHECK_FALSE(w.resumed);
@@ -168,7 +170,8 @@ TEST_CASE("a coroutine is destroyed in a pause: no further attempt, no timer") {
   virtual_scheduler loop;
   auto op_holds = std::make_shared<int>(0);
   int attempts = 0;
-  const auto p = seawall::compose(seawall::retry({.backoff = {.initial = 1h, .max = 1h, .jitter = seawall::jitter::none}}));
+  const auto p = seawall::compose(
+      seawall::retry({.backoff = {.initial = 1h, .max = 1h, .jitter = seawall::jitter::none}}));
   waiting w(p, loop, seawall::idempotent([&attempts, op_holds](completion<result> done) {
               ++attempts;
               done(absl::UnavailableError("busy"));
@@ -181,7 +184,8 @@ TEST_CASE("a coroutine is destroyed in a pause: no further attempt, no timer") {
   CHECK(op_holds.use_count() == 1);
 }
 
-TEST_CASE("a coroutine is destroyed by the operation that it waits for, in start and from a stop callback of the last moment") {
+TEST_CASE(
+    "a coroutine is destroyed by the operation that it waits for, in start and from a stop callback of the last moment") {
   virtual_scheduler loop;
   std::optional<waiting> w;
   held<> op;
@@ -215,7 +219,8 @@ TEST_CASE("a coroutine that was destroyed is no call under way: the scheduler he
   op.end(1, 1);
 }
 
-TEST_CASE("a coroutine outlives the scheduler that dropped its call: it is never resumed, and can be destroyed") {
+TEST_CASE(
+    "a coroutine outlives the scheduler that dropped its call: it is never resumed, and can be destroyed") {
   held<> op;
   std::optional<virtual_scheduler> loop(std::in_place);
   const auto p = seawall::compose(seawall::deadline({.after = 1h}));

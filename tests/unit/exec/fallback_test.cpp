@@ -43,11 +43,12 @@ seawall_test::told substitute_of(Fallback fallback) {
 TEST_CASE("fallback, asynchronously: a value, functions of nothing, the error, the attempt, both") {
   CHECK(substitute_of(seawall::fallback(1)) == 1);
   CHECK(substitute_of(seawall::fallback([] { return 2; })) == 2);
-  CHECK(substitute_of(seawall::fallback([](const absl::Status& s) -> result {
-          return static_cast<int>(s.message().size());
-        })) == 4);
-  CHECK(substitute_of(seawall::fallback([](const attempt& a) { return static_cast<int>(a.number()) + 4; })) == 5);
-  CHECK(substitute_of(seawall::fallback([](const absl::Status& s, const attempt&) { return s.ok() ? 0 : 6; })) == 6);
+  CHECK(substitute_of(seawall::fallback(
+            [](const absl::Status& s) -> result { return static_cast<int>(s.message().size()); })) == 4);
+  CHECK(substitute_of(seawall::fallback([](const attempt& a) { return static_cast<int>(a.number()) + 4; })) ==
+        5);
+  CHECK(substitute_of(
+            seawall::fallback([](const absl::Status& s, const attempt&) { return s.ok() ? 0 : 6; })) == 6);
 }
 
 TEST_CASE("fallback, asynchronously: awaitables and callbacks") {
@@ -65,12 +66,13 @@ TEST_CASE("fallback, asynchronously: awaitables and callbacks") {
 TEST_CASE("fallback: the error that a source was given stays valid while it is at work") {
   virtual_scheduler loop;
   answered<> got;
-  const auto p = seawall::compose(
-      seawall::fallback([&loop](const absl::Status& s) -> lazy<result> {
-        co_await pause_for(loop, 5ms);
-        co_return static_cast<int>(s.message().size());
-      }),
-      seawall::fallback([](const absl::Status&) -> result { return absl::InternalError(std::string(100, 'x')); }));
+  const auto p = seawall::compose(seawall::fallback([&loop](const absl::Status& s) -> lazy<result> {
+                                    co_await pause_for(loop, 5ms);
+                                    co_return static_cast<int>(s.message().size());
+                                  }),
+                                  seawall::fallback([](const absl::Status&) -> result {
+                                    return absl::InternalError(std::string(100, 'x'));
+                                  }));
   p.start(loop, down, got.taker());
   loop.run();
   CHECK(*got.value == 100);
@@ -99,10 +101,11 @@ TEST_CASE("fallback: a chain asks the inner one first, and each that fails hands
   virtual_scheduler loop;
   std::string asked;
   const auto p = seawall::compose(
-      seawall::fallback({.name = "last"}, [&](const absl::Status& s) -> lazy<result> {
-        asked += "last after " + std::string(seawall::detail::from_absl(s.message()));
-        co_return 3;
-      }),
+      seawall::fallback({.name = "last"},
+                        [&](const absl::Status& s) -> lazy<result> {
+                          asked += "last after " + std::string(seawall::detail::from_absl(s.message()));
+                          co_return 3;
+                        }),
       seawall::fallback([&](const absl::Status&, const attempt&, completion<result> done) {
         asked += "second; ";
         done(absl::UnavailableError("second"));
@@ -127,12 +130,12 @@ TEST_CASE("fallback: a deadline outside ends a substitute that hangs, and tells 
   virtual_scheduler loop;
   std::optional<completion<result>> kept;
   std::optional<attempt> seen;
-  const auto p = seawall::compose(
-      seawall::deadline({.after = 20ms}),
-      seawall::fallback([&](const absl::Status&, const attempt& a, completion<result> done) {
-        seen.emplace(a);
-        kept.emplace(std::move(done));
-      }));
+  const auto p =
+      seawall::compose(seawall::deadline({.after = 20ms}),
+                       seawall::fallback([&](const absl::Status&, const attempt& a, completion<result> done) {
+                         seen.emplace(a);
+                         kept.emplace(std::move(done));
+                       }));
   answered<> got;
   p.start(loop, down, got.taker());
   loop.run();
@@ -147,7 +150,8 @@ TEST_CASE("fallback_to: given up, it gives up its own attempt at once") {
   virtual_scheduler loop;
   held<> op;
   const auto replica = seawall::compose(seawall::deadline({.after = 1h}));
-  const auto p = seawall::compose(seawall::deadline({.after = 20ms}), seawall::fallback_to(replica, op.operation()));
+  const auto p =
+      seawall::compose(seawall::deadline({.after = 20ms}), seawall::fallback_to(replica, op.operation()));
   answered<> got;
   p.start(loop, down, got.taker());
   loop.run();
@@ -164,7 +168,8 @@ TEST_CASE("fallback: a caller that has gone wants no substitute") {
   int asked = 0;
   const auto p = seawall::compose(seawall::fallback([&] { return ++asked; }));
   answered<> got;
-  p.start({.stop = caller.get_token()}, loop, [](completion<result>) {}, got.taker());
+  p.start(
+      {.stop = caller.get_token()}, loop, [](completion<result>) {}, got.taker());
   caller.request_stop();
   loop.run();
   CHECK(got.once());
@@ -181,7 +186,8 @@ TEST_CASE("fallback: a caller that has gone wants no substitute") {
   CHECK(asked == 0);
 }
 
-TEST_CASE("fallback on a pool: functions run while the caller waits, another pipeline's operation on the pool") {
+TEST_CASE(
+    "fallback on a pool: functions run while the caller waits, another pipeline's operation on the pool") {
   seawall::pool_scheduler pool({.threads = 1});
   const auto fails = []() -> result { return absl::UnavailableError("down"); };
   const auto replica = seawall::compose(seawall::deadline({.after = 10s}));

@@ -17,7 +17,8 @@ namespace {
 using seawall::detail::mail;
 using seawall::detail::mailbox;
 
-TEST_CASE("mailbox: of somebody who reads already; whoever sends to an idle one reads it; all come, in order") {
+TEST_CASE(
+    "mailbox: of somebody who reads already; whoever sends to an idle one reads it; all come, in order") {
   mailbox box;
   mail a(mail::kind::ended), b(mail::kind::poked), c(mail::kind::left);
   CHECK(box.take() == nullptr);
@@ -86,7 +87,8 @@ struct model {
         break;
       case at::take: {
         for (const thread& other : threads) {
-          if (&other != &me && (other.where == at::take || other.where == at::leave || other.where == at::leave_check))
+          if (&other != &me &&
+              (other.where == at::take || other.where == at::leave || other.where == at::leave_check))
             wrong = "two read";
         }
         int m = box;
@@ -140,7 +142,8 @@ struct explorer {
   }
 };
 
-TEST_CASE("mailbox: in every interleaving of three senders, each letter is read once, by one reader at a time, and freed last") {
+TEST_CASE(
+    "mailbox: in every interleaving of three senders, each letter is read once, by one reader at a time, and freed last") {
   explorer e;
   e.explore(model{});
   CHECK_MESSAGE(e.wrong == nullptr, e.wrong);

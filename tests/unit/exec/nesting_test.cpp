@@ -47,12 +47,14 @@ TEST_CASE("nested: priority, attributes and the earliest deadline are inherited,
     const seawall::attribute attributes[] = {{"tenant", tenant}, {"route", "outer"}};
     std::string own = "inner, a name that needs an allocation as well";
     const seawall::attribute own_attributes[] = {{"route", own}};
-    inner.start({.key = "not inherited", .priority = 5, .attributes = attributes, .deadline = loop.now() + 50ms}, loop,
-                [&](attempt a, completion<result> done) {
-                  inner.start(a, {.key = "a key of its own that needs an allocation", .attributes = own_attributes},
-                              loop, innermost.operation(), hand_to(std::move(done)));
-                },
-                got.taker());
+    inner.start(
+        {.key = "not inherited", .priority = 5, .attributes = attributes, .deadline = loop.now() + 50ms},
+        loop,
+        [&](attempt a, completion<result> done) {
+          inner.start(a, {.key = "a key of its own that needs an allocation", .attributes = own_attributes},
+                      loop, innermost.operation(), hand_to(std::move(done)));
+        },
+        got.taker());
     tenant.assign(tenant.size(), '#');
     own.assign(own.size(), '#');
   }
@@ -73,12 +75,13 @@ TEST_CASE("nested: one's own priority and an earlier deadline win") {
   virtual_scheduler loop;
   held<> innermost;
   answered<> got;
-  inner.start({.priority = 5}, loop,
-              [&](attempt a, completion<result> done) {
-                inner.start(a, {.priority = 1, .deadline = loop.now() + 5ms}, loop, innermost.operation(),
-                            hand_to(std::move(done)));
-              },
-              got.taker());
+  inner.start(
+      {.priority = 5}, loop,
+      [&](attempt a, completion<result> done) {
+        inner.start(a, {.priority = 1, .deadline = loop.now() + 5ms}, loop, innermost.operation(),
+                    hand_to(std::move(done)));
+      },
+      got.taker());
   CHECK(innermost.pending[0].attempt.priority() == 1);
   CHECK(innermost.pending[0].attempt.deadline() == loop.now() + 5ms);
   loop.run();
@@ -109,15 +112,16 @@ TEST_CASE("nested: retries are left to the call outside, if it has some") {
   int calls = 0;
   answered<> got;
   const auto retrying = seawall::compose(seawall::retry(tries(4)));
-  inner.start(loop,
-              [&](attempt a, completion<result> done) {
-                retrying.start(a, loop, seawall::idempotent([&](completion<result> d) {
-                                 ++calls;
-                                 d(absl::UnavailableError("busy"));
-                               }),
-                               hand_to(std::move(done)));
-              },
-              got.taker());
+  inner.start(
+      loop,
+      [&](attempt a, completion<result> done) {
+        retrying.start(a, loop, seawall::idempotent([&](completion<result> d) {
+                         ++calls;
+                         d(absl::UnavailableError("busy"));
+                       }),
+                       hand_to(std::move(done)));
+      },
+      got.taker());
   loop.run();
   CHECK(calls == 4);
 }
@@ -127,15 +131,17 @@ TEST_CASE("nested: an attempt that is given up ends the calls inside it, down to
   held<> innermost;
   answered<> got;
   const auto outer = seawall::compose(seawall::attempt_timeout({.after = 10ms}));
-  outer.start(loop,
-              [&](attempt a, completion<result> done) {
-                inner.start(a, loop,
-                            [&](attempt b, completion<result> d) {
-                              inner.start(b, loop, innermost.operation(), hand_to(std::move(d)));
-                            },
-                            hand_to(std::move(done)));
-              },
-              got.taker());
+  outer.start(
+      loop,
+      [&](attempt a, completion<result> done) {
+        inner.start(
+            a, loop,
+            [&](attempt b, completion<result> d) {
+              inner.start(b, loop, innermost.operation(), hand_to(std::move(d)));
+            },
+            hand_to(std::move(done)));
+      },
+      got.taker());
   loop.run();
   CHECK(got.once());
   CHECK(innermost.pending[0].attempt.stop_requested());
@@ -149,15 +155,16 @@ TEST_CASE("nested: both tokens end the inner call: its own, and that of the atte
     std::stop_source caller, outside;
     held<> innermost;
     answered<> got, outer_got;
-    inner.start({.stop = outside.get_token()}, loop,
-                [&](attempt a, completion<result> done) {
-                  inner.start(a, {.stop = caller.get_token()}, loop, innermost.operation(),
-                              [&got, d = std::move(done)](result r) mutable {
-                                got.taker()(r);
-                                d(std::move(r));
-                              });
-                },
-                outer_got.taker());
+    inner.start(
+        {.stop = outside.get_token()}, loop,
+        [&](attempt a, completion<result> done) {
+          inner.start(a, {.stop = caller.get_token()}, loop, innermost.operation(),
+                      [&got, d = std::move(done)](result r) mutable {
+                        got.taker()(r);
+                        d(std::move(r));
+                      });
+        },
+        outer_got.taker());
     (own ? caller : outside).request_stop();
     loop.run();
     CHECK(got.once());
@@ -167,25 +174,28 @@ TEST_CASE("nested: both tokens end the inner call: its own, and that of the atte
   }
 }
 
-TEST_CASE("nested: nothing is attempted in an attempt that was given up already, also with a token of its own") {
+TEST_CASE(
+    "nested: nothing is attempted in an attempt that was given up already, also with a token of its own") {
   for (const bool has_own : {true, false}) {
     virtual_scheduler loop;
     std::optional<attempt> given_up;
     std::optional<completion<result>> kept;
     answered<> got, inner_got;
     const auto outer = seawall::compose(seawall::attempt_timeout({.after = 10ms}));
-    outer.start(loop,
-                [&](attempt a, completion<result> done) {
-                  given_up.emplace(a);
-                  kept.emplace(std::move(done));
-                },
-                got.taker());
+    outer.start(
+        loop,
+        [&](attempt a, completion<result> done) {
+          given_up.emplace(a);
+          kept.emplace(std::move(done));
+        },
+        got.taker());
     loop.run();
     std::stop_source own;
     seawall::call_options options;
     if (has_own) options.stop = own.get_token();
     int attempts = 0;
-    inner.start(*given_up, options, loop, [&](completion<result>) { ++attempts; }, inner_got.taker());
+    inner.start(
+        *given_up, options, loop, [&](completion<result>) { ++attempts; }, inner_got.taker());
     loop.run();
     CHECK(inner_got.once());
     CHECK(attempts == 0);
@@ -200,12 +210,13 @@ TEST_CASE("nested: the inner call may outlive the outer one, and its attempts st
   auto outer_holds = std::make_shared<int>(0);
   {
     const seawall::attribute attributes[] = {{"tenant", "acme"}};
-    inner.start({.priority = 2, .attributes = attributes}, loop,
-                [&, outer_holds](attempt a, completion<result> done) {
-                  inner.start(a, loop, innermost.operation(), inner_got.taker());
-                  done(1);  // does not wait for it
-                },
-                got.taker());
+    inner.start(
+        {.priority = 2, .attributes = attributes}, loop,
+        [&, outer_holds](attempt a, completion<result> done) {
+          inner.start(a, loop, innermost.operation(), inner_got.taker());
+          done(1);  // does not wait for it
+        },
+        got.taker());
   }
   loop.run_for(1ms);
   CHECK(got.once());
@@ -224,9 +235,10 @@ TEST_CASE("nested: inside an attempt that blocks, on its thread's clock") {
   answered<> got;
   const auto outer = seawall::compose(seawall::retry(tries(2)));
   const result r = outer.run({.priority = 4}, seawall::idempotent([&](const attempt& a) -> result {
-    inner.start(a, loop, [](attempt b) { return result(b.priority()); }, got.taker());
-    return 1;
-  }));
+                               inner.start(
+                                   a, loop, [](attempt b) { return result(b.priority()); }, got.taker());
+                               return 1;
+                             }));
   CHECK(r.ok());
   loop.run();  // the outer call is gone
   CHECK(*got.value == 4);
@@ -237,8 +249,9 @@ TEST_CASE("nested in a coroutine, three deep, each with its own pipeline") {
   answered<> got;
   const auto leaf = [](attempt a) -> lazy<result> { co_return a.priority(); };
   const auto middle = [&](attempt a) -> lazy<result> { co_return co_await inner.async(a, loop, leaf); };
-  inner.start({.priority = 6}, loop,
-              [&](attempt a) -> lazy<result> { co_return co_await inner.async(a, loop, middle); }, got.taker());
+  inner.start(
+      {.priority = 6}, loop,
+      [&](attempt a) -> lazy<result> { co_return co_await inner.async(a, loop, middle); }, got.taker());
   loop.run();
   CHECK(*got.value == 6);
 }

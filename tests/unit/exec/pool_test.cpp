@@ -26,7 +26,8 @@ using seawall_test::result;
 /// Work that runs a function, and remembers what else it was called for.
 template <class Base, class F>
 struct work : Base {
-  explicit work(F g) : Base([](seawall::task& t, seawall::task::outcome how) { static_cast<work&>(t).act(how); }), f(g) {}
+  explicit work(F g)
+      : Base([](seawall::task& t, seawall::task::outcome how) { static_cast<work&>(t).act(how); }), f(g) {}
   void act(seawall::task::outcome how) {
     if (how == seawall::task::outcome::run) f();
     if (how == seawall::task::outcome::stop) ++stopped;
@@ -63,7 +64,8 @@ class occupied {
 
  private:
   struct piece final : seawall::task {
-    explicit piece(occupied& w) : task([](task& t, outcome) { static_cast<piece&>(t).whole.wait(); }), whole(w) {}
+    explicit piece(occupied& w)
+        : task([](task& t, outcome) { static_cast<piece&>(t).whole.wait(); }), whole(w) {}
     occupied& whole;
   };
   void wait() {
@@ -114,7 +116,8 @@ TEST_CASE("pool: two pieces of work that come together run on two threads") {
   }
 }
 
-TEST_CASE("pool: a timer and work that come together run on two threads, whichever of them waits for timers") {
+TEST_CASE(
+    "pool: a timer and work that come together run on two threads, whichever of them waits for timers") {
   pool_scheduler pool({.threads = 2});
   meeting together;
   for (int round = 1; round <= 200; ++round) {
@@ -270,14 +273,17 @@ TEST_CASE("pool: calls that sleep, run, and wait for an answer when it shuts dow
         if (why && why->why == seawall::reason::shut_down) ++by_shut_down;
       };
       for (int i = 0; i < 10; ++i) {
-        sleeps.start(pool, seawall::idempotent([](completion<result> d) { d(absl::UnavailableError("busy")); }), done);
-        runs.start(pool, [](completion<result> d) { d(1); }, done);
+        sleeps.start(
+            pool, seawall::idempotent([](completion<result> d) { d(absl::UnavailableError("busy")); }), done);
+        runs.start(
+            pool, [](completion<result> d) { d(1); }, done);
       }
-      runs.start(pool, [&](completion<result> d) { unanswered.emplace(std::move(d)); }, done);
+      runs.start(
+          pool, [&](completion<result> d) { unanswered.emplace(std::move(d)); }, done);
       // Without a timer: the pool waits for its answer.
-      waits.start(pool, [&](completion<result> d) {
-        answers = std::thread([x = std::move(d)]() mutable { x(1); });
-      }, done);
+      waits.start(
+          pool, [&](completion<result> d) { answers = std::thread([x = std::move(d)]() mutable { x(1); }); },
+          done);
       pool.shut_down();
       CHECK(told == 22);
       CHECK(pool.snapshot().calls == 0);
@@ -294,7 +300,8 @@ TEST_CASE("pool: a call that is started when it is down is dropped with it, and 
   {
     pool_scheduler pool({.threads = 1});
     pool.shut_down();
-    p.start(pool, [](completion<result> d) { d(1); }, [&](const result&) { ++told; });
+    p.start(
+        pool, [](completion<result> d) { d(1); }, [&](const result&) { ++told; });
   }
   CHECK(told == 0);
 }

@@ -99,7 +99,8 @@ TEST_CASE("stop: a call in a pause ends with shut_down, and tries no more") {
   CHECK(attempts == 1);
 }
 
-TEST_CASE("stop: a call whose attempt runs gives it up, and is told before it ends; one that has no timer goes on") {
+TEST_CASE(
+    "stop: a call whose attempt runs gives it up, and is told before it ends; one that has no timer goes on") {
   stoppable loop;
   const auto limited = seawall::compose(seawall::deadline({.after = 1h}));
   const auto bare = seawall::compose();
@@ -132,7 +133,8 @@ TEST_CASE("stop: an answer that was on its way counts") {
 }
 
 TEST_CASE("drop: nobody is told; what the call holds is released when its attempts have ended") {
-  const auto p = seawall::compose(seawall::deadline({.after = 1h}), seawall::retry({.backoff = {.initial = 1s}}));
+  const auto p =
+      seawall::compose(seawall::deadline({.after = 1h}), seawall::retry({.backoff = {.initial = 1s}}));
   enum class phase { attempt, pause, answered, rejected };
   for (const phase when : {phase::attempt, phase::pause, phase::answered, phase::rejected}) {
     CAPTURE(static_cast<int>(when));
@@ -165,16 +167,17 @@ TEST_CASE("drop: nobody is told; what the call holds is released when its attemp
 TEST_CASE("drop: a call whose substitute is another call leaves nothing behind") {
   auto op_holds = std::make_shared<int>(0);
   const auto replica = seawall::compose(seawall::retry({.backoff = {.initial = 1h, .max = 1h}}));
-  const auto p = seawall::compose(
-      seawall::deadline({.after = 2h}),
-      seawall::fallback_to(replica, seawall::idempotent([](completion<result> done) {
-                             done(absl::UnavailableError("as well"));
-                           })));
+  const auto p =
+      seawall::compose(seawall::deadline({.after = 2h}),
+                       seawall::fallback_to(replica, seawall::idempotent([](completion<result> done) {
+                                              done(absl::UnavailableError("as well"));
+                                            })));
   int told = 0;
   {
     virtual_scheduler loop;
-    p.start(loop, [op_holds](completion<result> done) { done(absl::UnavailableError("down")); },
-            [&](const result&) { ++told; });
+    p.start(
+        loop, [op_holds](completion<result> done) { done(absl::UnavailableError("down")); },
+        [&](const result&) { ++told; });
     loop.run_for(1ms);
   }
   CHECK(told == 0);
@@ -190,7 +193,8 @@ TEST_CASE("drop: a call nested by hand ends its attempt, as its done goes with t
     p.start(
         loop,
         [&, op_holds](attempt a, completion<result> done) {
-          inner.start(a, loop, seawall::idempotent([](completion<result> d) { d(absl::UnavailableError("down")); }),
+          inner.start(a, loop,
+                      seawall::idempotent([](completion<result> d) { d(absl::UnavailableError("down")); }),
                       [d = std::move(done)](result r) mutable { d(std::move(r)); });
         },
         [](const result&) {});

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts what the global operator new is asked for: zero on every success path.
 #include <chrono>
+#include <coroutine>
 #include <cstddef>
 #include <cstdlib>
+#include <exception>
 #include <new>
 #include <optional>
 #include <string_view>
 
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
+#include "seawall/testing/virtual_scheduler.hpp"
 #include <doctest/doctest.h>
 
 namespace {
@@ -159,6 +162,105 @@ TEST_CASE("no allocation to write the time left into headers, nor to read it") {
   CHECK(allocations_of([&] { CHECK(p.write(2s, set) == seawall::propagated::limited); }) == 0);
   CHECK(std::string_view(value, size) == "1795");
   CHECK(allocations_of([&] { CHECK(p.read(get, seawall::instant()).ok()); }) == 0);
+}
+
+using seawall::testing::virtual_scheduler;
+
+const auto calls_back =
+    seawall::idempotent([](seawall::attempt, seawall::completion<result> done) { done(7); });
+
+TEST_CASE("one allocation for an asynchronous call: static, dynamic; of an operation that is awaited") {
+  struct ready {
+    bool await_ready() const noexcept { return true; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {}
+    result await_resume() const noexcept { return 7; }
+  };
+  virtual_scheduler loop;
+  seawall::circuit_breaker breaker;
+  seawall::retry_budget budget;
+  const auto five = seawall::compose(seawall::fallback(9), seawall::deadline({.after = 1s}),
+                                     seawall::retry({.budget = &budget}), seawall::breaker(breaker),
+                                     seawall::attempt_timeout({.after = 1s}));
+  const seawall::any_pipeline<result> dynamic = five;
+  int told = 0;
+  const auto started = [&](const auto& pipeline, const auto& op) {
+    return allocations_of([&] {
+      pipeline.start(loop, op, [&told](const result& r) { told += r.ok(); });
+      loop.run();
+    });
+  };
+  CHECK(started(five, calls_back) == 100);
+  CHECK(started(dynamic, calls_back) == 100);
+  CHECK(started(five, seawall::idempotent([] { return ready(); })) == 100);
+  CHECK(started(five, ok) == 100);
+  CHECK(told == 4 * 101);
+}
+
+TEST_CASE("one allocation for an asynchronous call that fails, is tried again, and sleeps in between") {
+  virtual_scheduler loop;
+  const auto p = seawall::compose(seawall::deadline({.after = 1h}), seawall::retry({.max_attempts = 4}),
+                                  seawall::attempt_timeout({.after = 1s}));
+  CHECK(allocations_of([&] {
+          p.start(
+              loop, seawall::idempotent([](seawall::attempt a, seawall::completion<result> done) {
+                // The code alone: a text would be allocated.
+                done(a.number() < 4 ? result(absl::Status(absl::StatusCode::kUnavailable, "")) : result(7));
+              }),
+              [](const result& r) { CHECK(r.ok()); });
+          loop.run();
+        }) == 100);
+}
+
+/// A place for one object; counts.
+struct arena {
+  alignas(std::max_align_t) std::byte room[4096];
+  int taken = 0;
+  int returned = 0;
+};
+template <class T>
+struct arena_allocator {
+  using value_type = T;
+  explicit arena_allocator(arena& a) noexcept : from(&a) {}
+  template <class U>
+  arena_allocator(const arena_allocator<U>& o) noexcept : from(o.from) {}
+  T* allocate(std::size_t n) {
+    if (n * sizeof(T) > sizeof(from->room) || from->taken != from->returned) std::abort();
+    ++from->taken;
+    return reinterpret_cast<T*>(from->room);
+  }
+  void deallocate(T*, std::size_t) noexcept { ++from->returned; }
+  friend bool operator==(const arena_allocator&, const arena_allocator&) = default;
+  arena* from;
+};
+struct done_with_arena {
+  arena_allocator<int> get_allocator() const noexcept { return arena_allocator<int>(*from); }
+  void operator()(const result& r) {
+    CHECK(r.ok());
+    returned_before_done += from->returned == from->taken;
+  }
+  arena* from;
+  int& returned_before_done;
+};
+
+TEST_CASE(
+    "no allocation for an asynchronous call whose done brings an allocator; it has its memory back before") {
+  virtual_scheduler loop;
+  arena memory;
+  int returned_before_done = 0;
+  const auto p = seawall::compose(seawall::deadline({.after = 1s}), seawall::retry());
+  CHECK(allocations_of([&] {
+          p.start(loop, calls_back, done_with_arena{&memory, returned_before_done});
+          loop.run();
+        }) == 0);
+  CHECK(memory.taken == 101);
+  CHECK(memory.returned == 101);
+  CHECK(returned_before_done == 101);
+}
+
+TEST_CASE("one allocation for a call on a pool, on the caller's side") {
+  seawall::pool_scheduler pool({.threads = 1});
+  const auto p = seawall::compose(seawall::deadline({.after = 1h}), seawall::retry());
+  CHECK(allocations_of([&] { CHECK(p.run_on(pool, ok).ok()); }) == 100);
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//                     [ deadline ] --> [ retry ] --> [ attempt_timeout ] --> gRPC callback API --> quotes_server, a process
-//   pipeline.start             <-- UNAVAILABLE, RESOURCE_EXHAUSTED + grpc-retry-pushback-ms -----      of its own
-//   co_await pipeline.async    --- grpc-timeout: what is left; TryCancel: nobody waits ---------->
+//   start, async --> [ deadline ] --> [ retry ] --> [ attempt_timeout ] --> gRPC's callback API --> quotes_server,
+//                    [ deadline ] --> [ hedge ] ----------------------->                            another process
 //
-// What a server says becomes what the policies do, and what the policies decide is told to the server. Each line asks the
-// server to behave in one way, and says what came of it on both sides.
+//     <-- UNAVAILABLE, RESOURCE_EXHAUSTED, grpc-retry-pushback-ms: when to come back, if at all
+//     --> grpc-timeout: what is left of the deadline; TryCancel: nobody waits any more
+//
+// What a server says becomes what the policies do, and what they decide is told to the server. Each line asks the server to
+// behave in one way, and says what came of it on both sides.
 
 #include <chrono>
 #include <coroutine>
@@ -64,6 +66,12 @@ quotes::Behaviour fails(int times, std::string pushback_ms = {}) {
   return b;
 }
 
+const auto pipeline =
+    seawall::compose(seawall::deadline({.after = 5s}),
+                     seawall::retry({.backoff = {.initial = 1ms, .max = 2ms}, .attempt_needs = 50ms}),
+                     seawall::attempt_timeout({.after = 1s}));
+const auto hedged = seawall::compose(seawall::deadline({.after = 5s}), seawall::hedge({.after = 50ms}));
+
 class client {
  public:
   explicit client(const std::string& address)
@@ -78,22 +86,28 @@ class client {
                                          }));
   }
 
-  std::future<answer> start(quotes::QuoteRequest r, seawall::call_options options = {}) {
+  template <class Pipeline>
+  std::future<answer> start(quotes::QuoteRequest r, const Pipeline& how, seawall::call_options options) {
     struct waiting {
       std::promise<answer> promise;
       answer result;
     };
     auto w = std::make_shared<waiting>();
     options.report = &w->result.report;
-    pipeline_.start(options, pool_, get(std::move(r)), [w](absl::StatusOr<quotes::Quote> quote) {
+    how.start(options, pool_, get(std::move(r)), [w](absl::StatusOr<quotes::Quote> quote) {
       w->result.quote = std::move(quote);
       w->promise.set_value(std::move(w->result));
     });
     return w->promise.get_future();
   }
-  answer ask(quotes::QuoteRequest r, seawall::call_options options = {}) {
+  std::future<answer> start(quotes::QuoteRequest r, const seawall::call_options& options = {}) {
+    return start(std::move(r), pipeline, options);
+  }
+  answer ask(quotes::QuoteRequest r, const seawall::call_options& options = {}) {
     return start(std::move(r), options).get();
   }
+
+  answer ask_hedged(quotes::QuoteRequest r) { return start(std::move(r), hedged, {}).get(); }
 
   std::future<answer> await(quotes::QuoteRequest r) {
     std::promise<answer> promise;
@@ -107,7 +121,7 @@ class client {
     quotes::CountRequest r;
     r.set_scenario(scenario);
     quotes::Counts counts;
-    const absl::Status s = pipeline_.run(seawall::idempotent([&](const seawall::attempt& a) {
+    const absl::Status s = pipeline.run(seawall::idempotent([&](const seawall::attempt& a) {
       grpc::ClientContext context;
       if (!seawall::set_deadline(context, a)) return absl::DeadlineExceededError("no time left");
       return seawall::from_grpc(stub_->Count(&context, r, &counts), context);
@@ -127,16 +141,11 @@ class client {
  private:
   detached await_into(std::promise<answer> promise, quotes::QuoteRequest r) {
     answer a;
-    a.quote = co_await pipeline_.async({.report = &a.report}, pool_, get(std::move(r)));
+    a.quote = co_await pipeline.async({.report = &a.report}, pool_, get(std::move(r)));
     promise.set_value(std::move(a));
   }
 
   std::unique_ptr<quotes::Quotes::Stub> stub_;
-  decltype(seawall::compose(seawall::deadline({.after = 1s}), seawall::retry({}),
-                            seawall::attempt_timeout({.after = 1s}))) pipeline_ =
-      seawall::compose(seawall::deadline({.after = 5s}),
-                       seawall::retry({.backoff = {.initial = 1ms, .max = 2ms}, .attempt_needs = 5ms}),
-                       seawall::attempt_timeout({.after = 1s}));
   seawall::pool_scheduler pool_{{.name = "quotes", .threads = 2}};
 };
 
@@ -192,6 +201,11 @@ void hang(client& c, table& t) {
     const answer a = c.ask(request("hangs once", hangs));
     const quotes::Counts n = c.count_until("hangs once", 2, 1);
     t.row("hangs once", a, n, a.quote.ok() && a.report.attempts == 2 && n.cancelled() == 1);
+  }
+  {
+    const answer a = c.ask_hedged(request("hangs once, hedged", hangs));
+    const quotes::Counts n = c.count_until("hangs once, hedged", 2, 1);
+    t.row("hangs once, hedged", a, n, a.quote.ok() && a.quote->request() == 2 && n.cancelled() == 1);
   }
   {
     std::stop_source leaving;

@@ -224,6 +224,9 @@ class call {
     if (d < deadline_) deadline_ = d;
     if (d < attempt_deadline_) attempt_deadline_ = d;
   }
+  /// A frame cannot do with an earlier time for the end of a success, this time: what drivers otherwise may give it.
+  void ask_end_time() noexcept { needs_end_time_ = true; }
+  bool needs_end_time() const noexcept { return needs_end_time_; }
   /// The deadline given to attempts that are started now. `attempt_scope` narrows it.
   instant attempt_deadline() const noexcept { return attempt_deadline_; }
 
@@ -370,6 +373,7 @@ class call {
   bool retries_ = false;
   bool retried_outside_ = false;
   bool ended_ = false;
+  bool needs_end_time_ = false;
   const void* deposited_ = nullptr;  // the budget of the last deposit
   std::string_view idempotency_key_ = {};
   std::string_view degraded_by_ = {};

@@ -294,13 +294,16 @@ class breaker_layer : public layer_base {
       this->inner().cancel(c);
     }
     instant wake_at() const {
-      return node_.linked ? this->earlier(look_again_, this->inner().wake_at()) : this->inner().wake_at();
+      // What is inside has not begun again: its times are those of an earlier try.
+      return node_.linked ? look_again_ : this->inner().wake_at();
     }
 
    private:
     resolution enter(call& c, instant now, const admission& a) {
       permit_ = a.held;
       held_ = true;
+      // Its success closes the breaker, from that moment on.
+      if (a.held.probe != 0) c.ask_end_time();
       return note(c, now, this->inner().start(c, now));
     }
 

@@ -32,7 +32,7 @@ namespace seawall {
 /// - Instead of `end_straight`, the frame may be moved, and goes on as if `start` had been called.
 ///
 /// `now` is monotonic within a call. For a success it may be the instant at which the call began, unless a layer
-/// `needs_end_time`. A frame that dies undecided releases what it holds.
+/// `needs_end_time`, or a frame has asked for it (`call::ask_end_time`). A frame that dies undecided releases what it holds.
 ///
 /// Thread safety: none; the driver serialises. Frames allocate nothing, lock nothing of their own, read no clock.
 template <class F>

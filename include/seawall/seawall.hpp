@@ -12,6 +12,7 @@
 #include "seawall/exec/async.hpp"       // IWYU pragma: export
 #include "seawall/exec/blocking.hpp"    // IWYU pragma: export
 #include "seawall/exec/pool.hpp"        // IWYU pragma: export
+#include "seawall/exec/sleep.hpp"       // IWYU pragma: export
 #include "seawall/expected.hpp"         // IWYU pragma: export
 #include "seawall/fallback.hpp"         // IWYU pragma: export
 #include "seawall/hedge.hpp"            // IWYU pragma: export

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // One attempt of grpc_call, from its start to the last trace of it: against a stub that does as it is told, in virtual time.
+#include <atomic>
 #include <chrono>
 #include <functional>
-#include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "seawall/attempt_timeout.hpp"
 #include "seawall/deadline.hpp"
 #include "seawall/exec/async.hpp"
+#include "seawall/exec/pool.hpp"
 #include "seawall/operation.hpp"
 #include "seawall/pipeline.hpp"
 #include "seawall/retry.hpp"
@@ -62,7 +65,7 @@ class stub {
   std::vector<sent> pending;
 };
 
-int contexts = 0;
+std::atomic<int> contexts = 0;
 
 /// gRPC takes such counters once in a program's life.
 class context_counter final : public grpc::ClientContext::GlobalCallbacks {
@@ -183,6 +186,60 @@ TEST_CASE("without a deadline gRPC is given none") {
   CHECK(c.server.pending.front().context->deadline() == std::chrono::system_clock::time_point::max());
   c.server.end_next();
   c.loop.run();
+}
+
+/// Calls back from a thread of its own, as soon as it can.
+class busy_stub {
+ public:
+  void Get(grpc::ClientContext* context, const std::string* request, std::string* response,
+           std::function<void(grpc::Status)> callback) {
+    const std::lock_guard lock(mutex_);
+    pending_.push_back({context, request, response, std::move(callback)});
+  }
+  ~busy_stub() {
+    done_ = true;
+    thread_.join();
+  }
+
+ private:
+  void work() {
+    while (!done_) {
+      std::vector<stub::sent> taken;
+      {
+        const std::lock_guard lock(mutex_);
+        taken.swap(pending_);
+      }
+      for (stub::sent& s : taken) stub::end(std::move(s));
+    }
+  }
+
+  std::mutex mutex_;
+  std::vector<stub::sent> pending_;
+  std::atomic<bool> done_ = false;
+  std::thread thread_{[this] { work(); }};
+};
+
+TEST_CASE("an attempt that ends while it is being cancelled on another thread ends once, and is gone") {
+  context_counter::begin();
+  {
+    seawall::pool_scheduler pool({.threads = 2});
+    busy_stub server;
+    std::atomic<int> ended = 0;
+    const auto get = seawall::idempotent(seawall::grpc_call(&server, &busy_stub::Get, "EURUSD"));
+    for (int i = 0; i < 2000; ++i) {
+      std::stop_source leaving;
+      once.start({.stop = leaving.get_token()}, pool, get, [&ended](const answer& a) {
+        ended += a.ok() || absl::IsCancelled(a.status()) ? 1 : 0;
+        ended.notify_one();
+      });
+      for (int spin = i % 200; spin > 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+      leaving.request_stop();
+      ended.wait(i);
+      REQUIRE(ended == i + 1);
+    }
+    pool.shut_down();
+  }
+  CHECK(contexts == 0);
 }
 
 }  // namespace

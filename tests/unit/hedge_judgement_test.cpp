@@ -149,6 +149,11 @@ TEST_CASE("hedge: off when far more calls than expected reach the delay, on agai
   CHECK(c.layer.snapshot(c.now).slow);
   CHECK(c.layer.snapshot(c.now).totals.withheld_slow == 900 - hedged);
   CHECK(c.calls(300, 50ms, 1ms) == 0);
+  // Between the half and the whole of it nothing changes.
+  std::uint32_t hedges = 0;
+  for (int i = 0; i < 500; ++i) hedges += c.calls(17, 5ms) + c.calls(3, 50ms, 1ms);
+  CHECK(hedges == 0);
+  CHECK(c.layer.snapshot(c.now).slow);
   // Healthy again, in two slices of a second each.
   c.calls(2500, 5ms);
   CHECK_FALSE(c.layer.snapshot(c.now).slow);

@@ -75,6 +75,31 @@ struct histogram_reading {
   }
 };
 
+/// How many there were of one kind in one slice: number of the slice << 28 | count. A word of a slice that is over counts as
+/// empty, so that nothing has to be emptied when time moves on.
+struct slice_count {
+  static constexpr unsigned count_bits = 28;
+  static constexpr std::uint64_t full = std::uint64_t{1} << (count_bits - 1);
+
+  static std::uint64_t slice(std::uint64_t word) noexcept { return word >> count_bits; }
+  static std::uint64_t count(std::uint64_t word) noexcept {
+    return word & ((std::uint64_t{1} << count_bits) - 1);
+  }
+
+  /// One more in `slice`, or in the newer one that the word belongs to by now.
+  static void add(std::atomic<std::uint64_t>& word, std::uint64_t slice) noexcept {
+    const std::uint64_t mine = slice << count_bits;
+    // Relaxed: a word says everything about itself.
+    std::uint64_t seen = word.load(std::memory_order_relaxed);
+    while (seen < mine) {
+      if (word.compare_exchange_weak(seen, mine | 1, std::memory_order_relaxed)) return;
+    }
+    // Never so many threads at once that they could fill the upper half.
+    if (count(seen) < full) [[likely]]
+      word.fetch_add(1, std::memory_order_relaxed);
+  }
+};
+
 /// Guarantees:
 /// 1. Slices are aligned to multiples of their width; what was recorded in slice k counts while the current one is less
 ///    than k + slices.
@@ -107,7 +132,7 @@ class striped_histogram {
                                       ? current_.load(std::memory_order_acquire)
                                       : advance(now);
     const std::size_t place = (current & 0xff) * bins_.count() + bins_.index_of(took);
-    enter(words_[std::size_t{stripe_hint() & stripe_mask_} * stride_ + place], current >> 8 << count_bits);
+    slice_count::add(words_[std::size_t{stripe_hint() & stripe_mask_} * stride_ + place], current >> 8);
   }
 
   histogram_reading read(instant now) noexcept {
@@ -142,27 +167,11 @@ class striped_histogram {
   const latency_bins& bins() const noexcept { return bins_; }
 
  private:
-  // A word: number of the slice << 28 | count. A word of a slice that is over counts as empty, so that nothing has to be
-  // emptied when time moves on.
-  static constexpr unsigned count_bits = 28;
-  static constexpr std::uint64_t count_mask = (std::uint64_t{1} << count_bits) - 1;
-  static constexpr std::uint64_t full = std::uint64_t{1} << (count_bits - 1);
   // Unused words between stripes, a pair of cache lines wide: neighbours never share one.
   static constexpr unsigned gap = 16;
 
-  // Relaxed: a word says everything about itself.
-  static void enter(std::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept {
-    std::uint64_t seen = word.load(std::memory_order_relaxed);
-    while (seen < mine) {
-      if (word.compare_exchange_weak(seen, mine | 1, std::memory_order_relaxed)) return;
-    }
-    // Never so many threads at once that they could fill the upper half.
-    if ((seen & count_mask) < full) [[likely]]
-      word.fetch_add(1, std::memory_order_relaxed);
-  }
-
   void add_to(histogram_reading& r, unsigned bin, std::uint64_t newest, std::uint64_t word) const noexcept {
-    const std::uint64_t slice = word >> count_bits, count = word & count_mask;
+    const std::uint64_t slice = slice_count::slice(word), count = slice_count::count(word);
     if (slice + slices_ <= newest) return;
     r.counts[bin] += count;
     r.total += count;

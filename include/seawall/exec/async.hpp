@@ -194,7 +194,6 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   /// Whoever waits for the answer is gone: nobody is told, and `done` is not touched any more. For those who share a thread with the
   /// scheduler.
   void abandon() noexcept {
-    abandoned_ = true;
     done_.reset();
     poke();
   }
@@ -206,9 +205,9 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   struct more_slot : slot {
     more_slot* next = nullptr;
   };
-  // Sequential pipelines have one attempt at a time, and a late one now and then; of those built at run time nobody knows.
-  static constexpr std::size_t slots_in_place = requires { requires Pipeline::overlaps; }
-  ? 2 : 1;
+  // Sequential pipelines have one attempt at a time, and a late one now and then; pipelines built at run time do not say.
+  static constexpr bool overlaps = requires { requires Pipeline::overlaps; };
+  static constexpr std::size_t slots_in_place = overlaps ? 2 : 1;
   static constexpr bool may_overlap = !requires { requires !Pipeline::overlaps; };
 
   union late_frame {
@@ -378,15 +377,15 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       }
       if (settled_ && !completed_) {
         end_call();
-        if (lost_) {
-          let_go_of_handle();
-          done_.reset();
-        } else if (abandoned_) {
+        if (done_ && !lost_) {
+          last.emplace(conclusion());
+        } else if (!lost_) {
           if constexpr (requires { scheduler_.work_finished(); }) scheduler_.work_finished();
         } else {
-          last.emplace(conclusion());
-          done_.reset();
+          let_go_of_handle();
         }
+        done_.reset();
+        kept_.reset();
       }
       // Nobody can send any more: what is still in the box is not needed.
       if (completed_ && attempts_in_flight_ == 0 && !timer_armed_) {
@@ -408,7 +407,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       case mail::kind::poked:
         // Acquire: pairs with those who have poked since.
         poked_.exchange(false, std::memory_order_acq_rel);
-        if (abandoned_) return give_up(reason::cancelled);
+        if (!done_) return give_up(reason::cancelled);
         return settled_ ? void() : look_again();
       case mail::kind::left: return give_up(reason::cancelled);
       case mail::kind::stopped: timer_armed_ = false; return give_up(reason::shut_down);
@@ -426,7 +425,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     --attempts_in_flight_;
     if (!wanted) return;
     const verdict v = s.is_substitute ? outcome_traits<S>::classify(*kept_) : pipeline_.classify(*kept_);
-    if (!v.success || call_.report() != nullptr || pipeline_.needs_end_time()) now_ = scheduler_.now();
+    if (!v.success || call_.report() != nullptr || call_.needs_end_time() || pipeline_.needs_end_time())
+      now_ = scheduler_.now();
     resolution r = end_frames(s.id, v);
     advance(r);
   }
@@ -595,7 +595,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   const Pipeline& pipeline_;
   Scheduler scheduler_;
   [[no_unique_address]] DeclaredOp op_;
-  std::optional<Done> done_;
+  std::optional<Done> done_;  // empty once the call has been completed or abandoned
   [[no_unique_address]] allocator memory_;
   [[no_unique_address]] Options options_;
   [[no_unique_address]] std::conditional_t<has_options, stop_callbacks, nothing_kept> stops_;
@@ -605,8 +605,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   mail poke_{mail::kind::poked};
   std::atomic<bool> poked_{false};
 
-  bool abandoned_ = false;  // there is nobody to tell; written on the scheduler's thread
-  bool straight_ = false;   // the first attempt is under way by the frames' short cut
+  bool straight_ = false;  // the first attempt is under way by the frames' short cut
   bool ended_straight_ = false;
   bool settled_ = false;    // the frames have decided
   bool completed_ = false;  // the caller has been told, or is about to be; the scheduler is used no more

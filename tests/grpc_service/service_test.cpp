@@ -24,6 +24,7 @@
 #include "seawall/deadline.hpp"
 #include "seawall/exec/blocking.hpp"
 #include "seawall/exec/pool.hpp"
+#include "seawall/hedge.hpp"
 #include "seawall/pipeline.hpp"
 #include "seawall/retry.hpp"
 #include <doctest/doctest.h>
@@ -231,6 +232,16 @@ TEST_CASE("an attempt that is given up without a deadline of its own is cancelle
   leaving.request_stop();
   CHECK(absl::IsCancelled(pending.get().status()));
   CHECK(service.counts("left alone", 1, 1));
+}
+
+TEST_CASE("the loser of a hedge is cancelled at the server") {
+  running_service service;
+  seawall::pool_scheduler pool({.threads = 1});
+  const auto hedged = seawall::compose(seawall::hedge({.after = 20ms}));
+  const answer a = ask(hedged, pool, seawall::idempotent(service.get(request_for("hedged", hangs(1)))));
+  REQUIRE(a.ok());
+  CHECK(a->request() == 2);
+  CHECK(service.counts("hedged", 2, 1));
 }
 
 TEST_CASE("metadata is prepared for each attempt anew") {

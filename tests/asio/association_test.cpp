@@ -3,14 +3,13 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
-#include <new>
 #include <stop_token>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "seawall/attempt_timeout.hpp"
-#include "seawall/deadline.hpp"
 #include "seawall/retry.hpp"
+#include "support/memory.hpp"
 #include "support/net.hpp"
 #include <doctest/doctest.h>
 
@@ -18,7 +17,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using seawall_test::answer;
+using seawall_test::counting_allocator;
 using seawall_test::held_attempts;
+using seawall_test::memory_in_use;
 
 const auto pipeline = seawall::compose(seawall::retry({.backoff = {.initial = 1us, .max = 1us}}),
                                        seawall::attempt_timeout({.after = 10s}));
@@ -68,32 +69,6 @@ TEST_CASE("a handler is called on its associated executor, which runs until then
   CHECK(called);
 }
 
-struct memory_in_use {
-  long blocks = 0;
-  long made = 0;
-  std::size_t largest = 0;
-};
-template <class T>
-struct counting_allocator {
-  using value_type = T;
-  memory_in_use* memory;
-
-  explicit counting_allocator(memory_in_use& m) : memory(&m) {}
-  template <class U>
-  counting_allocator(const counting_allocator<U>& other) : memory(other.memory) {}
-  T* allocate(std::size_t n) {
-    ++memory->blocks;
-    ++memory->made;
-    memory->largest = std::max(memory->largest, n * sizeof(T));
-    return static_cast<T*>(::operator new(n * sizeof(T)));
-  }
-  void deallocate(T* p, std::size_t n) {
-    --memory->blocks;
-    ::operator delete(p, n * sizeof(T));
-  }
-  friend bool operator==(const counting_allocator&, const counting_allocator&) = default;
-};
-
 TEST_CASE(
     "the state of a call comes from the handler's allocator, and is given back before the handler is called") {
   net::io_context io;
@@ -102,7 +77,7 @@ TEST_CASE(
   const auto handler = [&](const answer&) { in_use_in_handler = memory.blocks; };
   seawall::async_run(pipeline, io, fine, net::bind_allocator(counting_allocator<std::byte>(memory), handler));
   CHECK(memory.blocks == 1);
-  CHECK(memory.largest > 500);
+  CHECK(memory.bytes > 500);
   io.run();
   CHECK(in_use_in_handler == 0);
   CHECK(memory.blocks == 0);

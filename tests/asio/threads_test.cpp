@@ -49,6 +49,9 @@ TEST_CASE("threads: callback operations without a strand; every call completes o
       last ? done(7) : done(absl::UnavailableError("not yet"));
     });
   });
+  // Calls may have completed before other threads have started theirs.
+  auto until_all_started = net::make_work_guard(io);
+  std::atomic<int> starting = threads;
   on_threads(threads, [&](int) {
     for (int i = 0; i < calls; ++i) {
       seawall::async_run(pipeline, io, op, [&](const answer& a) {
@@ -56,6 +59,7 @@ TEST_CASE("threads: callback operations without a strand; every call completes o
         ok += a.ok() ? 1 : 0;
       });
     }
+    if (--starting == 0) until_all_started.reset();
     io.run();
   });
   CHECK(completed == threads * calls);

@@ -13,12 +13,19 @@
 #include "support/net.hpp"
 #include <doctest/doctest.h>
 
+// In Asio 1.22 they are experimental still.
 #if defined(SEAWALL_TEST_BOOST_ASIO)
-#include <boost/asio/experimental/as_tuple.hpp>
-#include <boost/asio/experimental/deferred.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/deferred.hpp>
+namespace since_moved = boost::asio;
+#elif __has_include(<asio/as_tuple.hpp>)
+#include <asio/as_tuple.hpp>
+#include <asio/deferred.hpp>
+namespace since_moved = asio;
 #else
 #include <asio/experimental/as_tuple.hpp>
 #include <asio/experimental/deferred.hpp>
+namespace since_moved = asio::experimental;
 #endif
 
 namespace {
@@ -110,7 +117,7 @@ TEST_CASE("as_tuple: nothing is thrown") {
   const auto client = []() -> net::awaitable<int> {
     const auto here = co_await net::this_coro::executor;
     const auto wrong = seawall::idempotent([]() -> int { throw std::logic_error("wrong"); });
-    constexpr auto as_tuple = net::experimental::as_tuple(net::use_awaitable);
+    constexpr auto as_tuple = since_moved::as_tuple(net::use_awaitable);
     const auto [error, none] = co_await seawall::async_run(pipeline, here, wrong, as_tuple);
     const auto [status] = co_await seawall::async_run(pipeline, here, third_time(7), as_tuple);
     co_return error != nullptr&& none == 0 ? *status : 0;
@@ -122,7 +129,7 @@ TEST_CASE("deferred: the call starts when it is asked for, and not before") {
   net::io_context io;
   int attempts = 0;
   const auto op = seawall::idempotent([&attempts]() -> answer { return ++attempts; });
-  auto later = seawall::async_run(pipeline, seawall::call_options(), io, op, net::experimental::deferred);
+  auto later = seawall::async_run(pipeline, seawall::call_options(), io, op, since_moved::deferred);
   io.run();
   CHECK(attempts == 0);
   answer got = absl::UnknownError("");

@@ -6,6 +6,8 @@ if(NOT TARGET absl::statusor OR NOT TARGET absl::status OR NOT TARGET absl::stri
   find_package(absl CONFIG REQUIRED)
 endif()
 
+find_package(Threads REQUIRED)
+
 if(NOT TARGET fmt::fmt AND NOT TARGET fmt::fmt-header-only)
   find_package(fmt CONFIG REQUIRED)
 endif()

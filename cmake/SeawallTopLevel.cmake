@@ -62,9 +62,6 @@ if(NOT SEAWALL_HAS_STOP_TOKEN)
   unset(CMAKE_REQUIRED_DEFINITIONS)
 endif()
 
-find_package(Threads REQUIRED)
-target_link_libraries(seawall_dev INTERFACE Threads::Threads)
-
 find_program(SEAWALL_MOLD mold)
 if(SEAWALL_MOLD)
   include(CheckLinkerFlag)

@@ -294,7 +294,7 @@ class breaker_layer : public layer_base {
       this->inner().cancel(c);
     }
     instant wake_at() const {
-      // While this waits, what is inside has not begun, or has ended: its time may be that of an earlier attempt.
+      // What is inside has not begun again: its times are those of an earlier try.
       return node_.linked ? look_again_ : this->inner().wake_at();
     }
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts what the global operator new is asked for: zero on every success path.
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <optional>
+#include <string_view>
 
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
@@ -99,6 +102,29 @@ TEST_CASE("no allocation on the success path of pipelines: static, dynamic, keye
   CHECK(allocations_of([&] { CHECK(five.run(seawall::idempotent([] { return 7; })) == 7); }) == 0);
 }
 
+// Its frames, that is: the driver is another matter.
+TEST_CASE("no allocation in the frames of a hedge, whether or not there is a second attempt") {
+  seawall::retry_budget budget({.ratio = 1});
+  seawall::circuit_breaker breaker;
+  const auto pipeline =
+      seawall::compose(seawall::deadline({.after = 1s}),
+                       seawall::hedge({.after = 10ms, .budget = &budget, .reached_max = 1, .wins_min = 0}),
+                       seawall::breaker(breaker), seawall::attempt_timeout({.after = 1s}));
+  CHECK(allocations_of([&] {
+          for (const bool hedged : {false, true}) {
+            seawall::call c(seawall::instant(), seawall::idempotency::idempotent, nullptr, nullptr);
+            seawall::call::room room;
+            c.lend(room);
+            auto frame = pipeline.make_frame();
+            const seawall::instant later = seawall::instant() + 10ms;
+            frame.start(c, seawall::instant());
+            if (hedged) frame.on_time(c, later);
+            CHECK(c.pending_launches() == (hedged ? 2U : 1U));
+            CHECK(frame.on_done(c, later, 0, seawall::verdict::ok()).v.success);
+          }
+        }) == 0);
+}
+
 TEST_CASE("no allocation for a substitute, nor for a rejection that carries its code alone") {
   seawall::circuit_breaker breaker({.rejections = seawall::rejection_detail::code_only});
   breaker.isolate();
@@ -118,6 +144,21 @@ TEST_CASE("no allocation while a breaker fails, probes and recovers") {
           breaker.try_acquire(clock.now()).success(clock.now());
           CHECK(breaker.try_acquire(clock.now()));
         }) == 0);
+}
+
+TEST_CASE("no allocation to write the time left into headers, nor to read it") {
+  const seawall::propagator p({.headers = {seawall::timeout_headers::grpc, seawall::timeout_headers::envoy},
+                               .margin = 5ms,
+                               .share = 0.1});
+  char value[16] = {};
+  std::size_t size = 0;
+  const auto set = [&](std::string_view, std::string_view text) { size = text.copy(value, sizeof value); };
+  const auto get = [&](std::string_view name) {
+    return name == "grpc-timeout" ? std::optional<std::string_view>("250m") : std::nullopt;
+  };
+  CHECK(allocations_of([&] { CHECK(p.write(2s, set) == seawall::propagated::limited); }) == 0);
+  CHECK(std::string_view(value, size) == "1795");
+  CHECK(allocations_of([&] { CHECK(p.read(get, seawall::instant()).ok()); }) == 0);
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 // Built with -fno-exceptions -fno-rtti: everything but plain values works.
 #include <chrono>
 #include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "seawall/format.hpp"
 #include "seawall/seawall.hpp"
@@ -46,6 +49,19 @@ TEST_CASE("without exceptions: bad options are refused through create, and error
   const auto bad = seawall::circuit_breaker::create({.open_for = 0s});
   CHECK(bad.status().message() == "circuit_breaker: open_for is 0s; must be positive");
   CHECK(fmt::format("{}", seawall::verdict::transient()) == "failure, unhealthy, again if_idempotent");
+}
+
+TEST_CASE("without exceptions: the time left is written, read, and refused") {
+  CHECK(seawall::propagator::create({.share = 2.0}).status().message() ==
+        "propagation: share is 2; must be at least 0 and less than 1");
+  const auto p = seawall::propagator::create({.margin = 5ms});
+  std::string header;
+  const auto get = [&](std::string_view) { return std::optional<std::string_view>(header); };
+  const auto set = [&](std::string_view, std::string_view value) { header = value; };
+  CHECK(p->write(1s, set) == seawall::propagated::limited);
+  CHECK(p->read(get, seawall::instant()).deadline == seawall::instant() + 990ms);
+  header = "soon";
+  CHECK_FALSE(p->read(get, seawall::instant()).ok());
 }
 
 }  // namespace

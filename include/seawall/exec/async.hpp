@@ -161,10 +161,10 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
  public:
   /// `Scheduler` is an lvalue reference, or a handle kept by value. `done` gets S.
-  template <class OptionsPointer, class Outer>
-  static async_call& make(const Pipeline& p, Scheduler&& scheduler, DeclaredOp&& op, Done&& done,
-                          OptionsPointer options, Outer outer) {
-    allocator memory(allocator_of(done));
+  template <class Op, class D, class OptionsPointer, class Outer>
+  static async_call& make(const Pipeline& p, Scheduler&& scheduler, Op&& op, D&& done, OptionsPointer options,
+                          Outer outer) {
+    allocator memory(allocator_of(std::as_const(done)));
     auto* const at = allocators::allocate(memory, 1);
     struct guard {
       allocator& memory;
@@ -173,8 +173,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
         if (place != nullptr) allocators::deallocate(memory, place, 1);
       }
     } undo{memory, at};
-    auto* const self = ::new (static_cast<void*>(std::to_address(at)))
-        async_call(p, std::forward<Scheduler>(scheduler), std::move(op), std::move(done), options, outer);
+    auto* const self = ::new (static_cast<void*>(std::to_address(at))) async_call(
+        p, std::forward<Scheduler>(scheduler), std::forward<Op>(op), std::forward<D>(done), options, outer);
     undo.place = nullptr;
     return *self;
   }
@@ -183,27 +183,36 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   void begin() {
     if constexpr (requires { scheduler_.work_started(); }) scheduler_.work_started();
     listen_for_stops();
-    const reason why = why_not(call_, now_);
-    resolution r = why == reason::none ? frame_.value.start(call_, now_) : reject_call(call_, now_, why);
-    advance(r);
+    guarded([this] {
+      resolution r = start_frames();
+      advance(r);
+    });
     // Never completed from here: the caller need not be ready yet.
-    if (settled_ || !box_.leave()) scheduler_.post(static_cast<reading_work&>(*this));
+    if (settled_ || !box_.leave()) post_reading();
   }
 
-  /// Whoever waits for the answer is gone: nobody is told. For those who share a thread with the scheduler.
-  void abandon() noexcept { deliver(abandoned_); }
+  /// Whoever waits for the answer is gone: nobody is told, and `done` is not touched any more. For those who share a thread with the
+  /// scheduler.
+  void abandon() noexcept {
+    done_.reset();
+    poke();
+  }
 
  private:
   struct slot : attempt_slot<S> {
     [[no_unique_address]] typename Launch::state room;
-    slot* next_more = nullptr;
+  };
+  struct more_slot : slot {
+    more_slot* next = nullptr;
   };
   // Sequential pipelines have one attempt at a time, and a late one now and then; pipelines built at run time do not say.
   static constexpr bool overlaps = requires { requires Pipeline::overlaps; };
   static constexpr std::size_t slots_in_place = overlaps ? 2 : 1;
+  static constexpr bool may_overlap = !requires { requires !Pipeline::overlaps; };
 
   union late_frame {
     explicit late_frame(const Pipeline& p) : value(p.make_frame()) {}
+    void make(const Pipeline& p) { ::new (static_cast<void*>(&value)) frame(p.make_frame()); }
     late_frame(const late_frame&) = delete;
     late_frame& operator=(const late_frame&) = delete;
     ~late_frame() {}
@@ -227,29 +236,33 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     }
   };
 
-  template <class OptionsPointer, class Outer>
-  async_call(const Pipeline& p, Scheduler&& scheduler, DeclaredOp&& op, Done&& done, OptionsPointer options,
-             Outer outer)
+  template <class Op, class D, class OptionsPointer, class Outer>
+  async_call(const Pipeline& p, Scheduler&& scheduler, Op&& op, D&& done, OptionsPointer options, Outer outer)
       : reading_work(&async_call::on_read),
         timer_work(&async_call::on_timer),
         pipeline_(p),
         scheduler_(std::forward<Scheduler>(scheduler)),
-        op_(std::move(op)),
-        done_(std::in_place, std::move(done)),
+        op_(std::forward<Op>(op)),
+        done_(std::in_place, std::forward<D>(done)),
         memory_(allocator_of(*done_)),
         options_(options, outer),
         now_(scheduler_.now()),
         call_(now_, view::declared, options_.get(), nullptr),
         frame_(p) {
+    prepare_call();
+  }
+  ~async_call() {
+    while (more_ != nullptr) delete std::exchange(more_, more_->next);
+  }
+
+  void prepare_call() {
     call_.set_idempotency_key(view::key(op_));
-    if (p.events() != nullptr) call_.set_pipeline_events(p.events());
+    if (pipeline_.events() != nullptr) call_.set_pipeline_events(pipeline_.events());
     if constexpr (Pipeline::waits) call_.set_waker(this);
+    if constexpr (may_overlap) call_.lend(room_);
     if constexpr (has_options) {
       if (options_.retried_outside()) call_.set_retried_outside();
     }
-  }
-  ~async_call() {
-    while (more_ != nullptr) delete std::exchange(more_, more_->next_more);
   }
 
   // Told by others, on any thread.
@@ -259,8 +272,13 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     if (completed_) {
       read();
     } else {
-      scheduler_.post(static_cast<reading_work&>(*this));
+      post_reading();
     }
+  }
+  void post_reading() noexcept {
+    // A handle is copied: the call may have been read to its end, and be gone, before `post` returns.
+    Scheduler scheduler(scheduler_);
+    scheduler.post(static_cast<reading_work&>(*this));
   }
   void poke() noexcept override {
     // Acquire and release: whoever is not the first to poke has his reason seen by the reader of the first one's mail.
@@ -284,10 +302,13 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   struct leave_call {
     async_call* self;
     void operator()() const noexcept {
-      if (!self->has_left_.exchange(true, std::memory_order_relaxed)) self->deliver(self->left_);
+      // Relaxed: only one of the two may send.
+      if (!self->stops_.sent.exchange(true, std::memory_order_relaxed)) self->deliver(self->stops_.left);
     }
   };
   struct stop_callbacks {
+    mail left{mail::kind::left};
+    std::atomic<bool> sent{false};
     std::optional<std::stop_callback<leave_call>> own, outer;
   };
 
@@ -302,18 +323,69 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   // The reader's.
 
+  // By the short cut where there is one: a first attempt that succeeds costs half.
+  resolution start_frames() {
+    reason why = why_not(call_, now_);
+    if constexpr (has_options) {  // the frames' call knows one token
+      if (options_.outer_stop().stop_requested()) why = reason::cancelled;
+    }
+    if (why != reason::none) return reject_call(call_, now_, why);
+    if constexpr (Pipeline::straight) {
+      straight_ = frame_.value.start_straight(call_, now_);
+      if (straight_) [[likely]]
+        return {};
+      frame_.value.drop_straight();
+      std::construct_at(&call_, now_, view::declared, options_.get(), nullptr);
+      frame_.make(pipeline_);
+      prepare_call();
+    }
+    return frame_.value.start(call_, now_);
+  }
+  resolution end_frames(attempt_id id, verdict v) {
+    if constexpr (Pipeline::straight) {
+      if (v.success && straight_) {
+        frame_.value.end_straight(call_, now_, v);
+        ended_straight_ = true;
+        return resolution::result_of(id, v);
+      }
+      straight_ = false;
+    }
+    return frame_.value.on_done(call_, now_, id, v);
+  }
+  resolution on_time() {
+    straight_ = false;
+    return frame_.value.on_time(call_, now_);
+  }
+  void cancel_frames() {
+    straight_ = false;
+    frame_.value.cancel(call_);
+  }
+  void destroy_frames() {
+    if constexpr (Pipeline::straight) {
+      if (ended_straight_) return frame_.value.drop_straight();
+    }
+    std::destroy_at(&frame_.value);
+  }
+
   void read() {
     std::optional<ending> last;
     for (;;) {
       for (mail* m = box_.take(); m != nullptr;) {
         mail* const next = m->next;
-        handle(*m);
+        guarded([this, m] { handle(*m); });
         m = next;
       }
       if (settled_ && !completed_) {
         end_call();
-        if (!lost_) last.emplace(conclusion());
+        if (done_ && !lost_) {
+          last.emplace(conclusion());
+        } else if (!lost_) {
+          if constexpr (requires { scheduler_.work_finished(); }) scheduler_.work_finished();
+        } else {
+          let_go_of_handle();
+        }
         done_.reset();
+        kept_.reset();
       }
       // Nobody can send any more: what is still in the box is not needed.
       if (completed_ && attempts_in_flight_ == 0 && !timer_armed_) {
@@ -333,7 +405,9 @@ class async_call final : public waker, recipient, reading_work, timer_work {
         armed_for_ = instant::never();
         return settled_ ? void() : look();
       case mail::kind::poked:
-        poked_.store(false, std::memory_order_release);
+        // Acquire: pairs with those who have poked since.
+        poked_.exchange(false, std::memory_order_acq_rel);
+        if (!done_) return give_up(reason::cancelled);
         return settled_ ? void() : look_again();
       case mail::kind::left: return give_up(reason::cancelled);
       case mail::kind::stopped: timer_armed_ = false; return give_up(reason::shut_down);
@@ -345,17 +419,34 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   void on_ended(slot& s) {
     const bool wanted = s.wanted && !settled_;
-    resolution r;
-    if (wanted) {
-      kept_.emplace(std::move(s.result()));
-      const verdict v = s.is_substitute ? outcome_traits<S>::classify(*kept_) : pipeline_.classify(*kept_);
-      if (!v.success || call_.report() != nullptr || call_.needs_end_time() || pipeline_.needs_end_time())
-        now_ = scheduler_.now();
-      r = frame_.value.on_done(call_, now_, s.id, v);
-    }
+    if (wanted) kept_.emplace(std::move(s.result()));
+    // First: what follows may throw.
     s.end();
     --attempts_in_flight_;
-    if (wanted) advance(r);
+    if (!wanted) return;
+    const verdict v = s.is_substitute ? outcome_traits<S>::classify(*kept_) : pipeline_.classify(*kept_);
+    if (!v.success || call_.report() != nullptr || call_.needs_end_time() || pipeline_.needs_end_time())
+      now_ = scheduler_.now();
+    resolution r = end_frames(s.id, v);
+    advance(r);
+  }
+
+  // A function that was given to a policy may throw: that ends the call.
+  template <class F>
+  void guarded(F f) {
+#if defined(__cpp_exceptions)
+    try {
+      f();
+    } catch (...) {
+      if (settled_) return;
+      cancel_frames();
+      kept_.emplace(result_of_throw<S>(std::current_exception()));
+      resolution r = resolution::result_of(0, outcome_traits<S>::classify(*kept_));
+      advance(r);
+    }
+#else
+    f();
+#endif
   }
 
   void look() {
@@ -365,20 +456,20 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   }
   void look_again() {
     now_ = scheduler_.now();
-    resolution r = frame_.value.on_time(call_, now_);
+    resolution r = on_time();
     advance(r);
   }
   void give_up(reason why) {
     if (settled_) return;
     now_ = scheduler_.now();
-    frame_.value.cancel(call_);
+    cancel_frames();
     resolution r = reject_call(call_, now_, why);
     advance(r);
   }
   void lose_scheduler() {
     lost_ = true;
     if (settled_) return;
-    frame_.value.cancel(call_);
+    cancel_frames();
     resolution r = reject_call(call_, now_, reason::shut_down);
     advance(r);
   }
@@ -391,7 +482,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       if (call_.pending_launches() != 0) {
         call_.take_launches([this](const launch& l) { start(l); });
       } else if (frame_.value.wake_at() <= now_) {
-        r = frame_.value.on_time(call_, now_);
+        r = on_time();
       } else {
         return set_timer();
       }
@@ -402,8 +493,9 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   void set_timer() {
     const instant at = frame_.value.wake_at();
-    // An earlier one does as well: it will look, and arm again.
-    if (at >= armed_for_) return;
+    // An earlier one does as well: it will look, and arm again. What a handle refers to may go before the call does: a timer
+    // is the call's place among those that are dropped then, even if it is never due.
+    if (at >= armed_for_ && (timer_armed_ || !scheduler_handle<Scheduler>)) return;
     if (timer_armed_ && !scheduler_.cancel(timer_)) return;  // it is due, and its mail under way
     armed_for_ = at;
     timer_armed_ = true;
@@ -442,17 +534,17 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     for (slot& s : slots_) {
       if (!s.in_flight) return s;
     }
-    for (slot* s = more_; s != nullptr; s = s->next_more) {
+    for (more_slot* s = more_; s != nullptr; s = s->next) {
       if (!s->in_flight) return *s;
     }
-    auto* const s = new slot;
-    s->next_more = std::exchange(more_, s);
+    auto* const s = new more_slot;
+    s->next = std::exchange(more_, s);
     return *s;
   }
   template <class F>
   void for_each_slot(F f) {
     for (slot& s : slots_) f(s);
-    for (slot* s = more_; s != nullptr; s = s->next_more) f(*s);
+    for (more_slot* s = more_; s != nullptr; s = s->next) f(*s);
   }
 
   void cancel(attempt_id id) {
@@ -474,11 +566,20 @@ class async_call final : public waker, recipient, reading_work, timer_work {
       stops_.own.reset();
       stops_.outer.reset();
     }
-    std::destroy_at(&frame_.value);
-    if (timer_armed_ && scheduler_.cancel(timer_)) timer_armed_ = false;
+    destroy_frames();
+    // One whose scheduler is gone comes back by itself.
+    const bool may_cancel = !lost_ || scheduler_handle<Scheduler>;
+    if (timer_armed_ && may_cancel && scheduler_.cancel(timer_)) timer_armed_ = false;
     completed_ = true;
   }
 
+  // Late attempts may outlive what a handle refers to.
+  void let_go_of_handle() {
+    if constexpr (scheduler_handle<Scheduler>) {
+      [[maybe_unused]] Scheduler gone = std::move(scheduler_);
+      if constexpr (requires { gone.work_finished(); }) gone.work_finished();
+    }
+  }
   ending conclusion() {
     if (call_.report() != nullptr) fill_report(call_, resolution_, now_);
     return {*std::move(done_), conclude(call_, resolution_, kept_), std::forward<Scheduler>(scheduler_)};
@@ -493,8 +594,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   const Pipeline& pipeline_;
   Scheduler scheduler_;
-  DeclaredOp op_;
-  std::optional<Done> done_;
+  [[no_unique_address]] DeclaredOp op_;
+  std::optional<Done> done_;  // empty once the call has been completed or abandoned
   [[no_unique_address]] allocator memory_;
   [[no_unique_address]] Options options_;
   [[no_unique_address]] std::conditional_t<has_options, stop_callbacks, nothing_kept> stops_;
@@ -502,14 +603,13 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   mailbox box_;
   mail timer_due_{mail::kind::timer};
   mail poke_{mail::kind::poked};
-  mail left_{mail::kind::left};
-  mail abandoned_{mail::kind::dropped};
   std::atomic<bool> poked_{false};
-  std::atomic<bool> has_left_{false};
 
+  bool straight_ = false;  // the first attempt is under way by the frames' short cut
+  bool ended_straight_ = false;
   bool settled_ = false;    // the frames have decided
   bool completed_ = false;  // the caller has been told, or is about to be; the scheduler is used no more
-  bool lost_ = false;       // there is nobody to tell
+  bool lost_ = false;       // the scheduler is gone: nobody is told
   bool timer_armed_ = false;
   std::uint32_t attempts_in_flight_ = 0;
   instant armed_for_ = instant::never();
@@ -517,10 +617,11 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   instant now_;
   resolution resolution_;
   std::optional<S> kept_;  // the result of the attempt or substitute that ended last
+  [[no_unique_address]] std::conditional_t<may_overlap, call::room, nothing_kept> room_;
   call call_;
   late_frame frame_;
   slot slots_[slots_in_place];
-  slot* more_ = nullptr;  // for attempts that overlap more than is foreseen
+  more_slot* more_ = nullptr;  // for attempts that overlap more than is foreseen
 };
 
 struct run_async {
@@ -528,10 +629,11 @@ struct run_async {
   static auto& make(const Pipeline& p, Scheduler&& scheduler, Options options, Outer outer, Op&& op,
                     Done&& done) {
     constexpr bool plain = std::is_null_pointer_v<Options> && std::is_null_pointer_v<Outer>;
-    using state = async_call<Pipeline, Scheduler, Launch, std::decay_t<Op>, std::decay_t<Done>,
+    using kept = std::conditional_t<scheduler_handle<Scheduler>, std::decay_t<Scheduler>, Scheduler>;
+    using state = async_call<Pipeline, kept, Launch, std::decay_t<Op>, std::decay_t<Done>,
                              std::conditional_t<plain, no_options, kept_options>>;
-    return state::make(p, std::forward<Scheduler>(scheduler), std::decay_t<Op>(std::forward<Op>(op)),
-                       std::decay_t<Done>(std::forward<Done>(done)), options, outer);
+    return state::make(p, static_cast<kept&&>(kept(std::forward<Scheduler>(scheduler))), std::forward<Op>(op),
+                       std::forward<Done>(done), options, outer);
   }
 
   template <class Op>
@@ -564,10 +666,11 @@ void substitute_start<Launch, Scheduler>::nested(const Pipeline& other, Op op, c
   using launch = typename Launch::template same_for<run_async::bare<Op>>;
   static_assert(std::is_same_v<typename launch::result_type, R>,
                 "fallback_to: the operation must return what the pipeline's own operations return");
-  run_async::make<launch>(other, scheduler, nullptr, &a, std::move(op), [&s = slot](S&& result) {
-    s.keep(std::move(result));
-    s.deliver();
-  }).begin();
+  // A completion: should the nested call's end never come, the attempt ends all the same.
+  run_async::make<launch>(
+      other, scheduler, nullptr, &a, std::move(op),
+      [done = completion<R>(slot)](S&& result) mutable { done.pass_on(std::move(result)); })
+      .begin();
 }
 
 /// `co_await` it. What the caller gave is copied when the call starts.
@@ -576,13 +679,24 @@ class awaited_call {
   using launch = launch_here<run_async::bare<Op>>;
   using stored = stored_as<typename launch::result_type>;
   using S = typename stored::type;
-  struct resume {
-    awaited_call* self;
-    void operator()(S&& result) const {
-      self->result_.emplace(std::move(result));
-      self->call_ = nullptr;
-      self->waiting_.resume();
+  // Gone without a call, the call is gone: it was dropped by the scheduler.
+  class resume {
+   public:
+    explicit resume(awaited_call& waiting) noexcept : waiting_(&waiting) {}
+    resume(resume&& other) noexcept : waiting_(std::exchange(other.waiting_, nullptr)) {}
+    resume& operator=(resume&&) = delete;
+    ~resume() {
+      if (waiting_ != nullptr) waiting_->call_ = nullptr;
     }
+    void operator()(S&& result) {
+      awaited_call& w = *std::exchange(waiting_, nullptr);
+      w.result_.emplace(std::move(result));
+      w.call_ = nullptr;
+      w.waiting_.resume();
+    }
+
+   private:
+    awaited_call* waiting_;
   };
   using options_kept = std::conditional_t<std::is_null_pointer_v<Options>, std::nullptr_t, call_options>;
   using state = std::remove_reference_t<decltype(run_async::make<launch>(
@@ -607,7 +721,7 @@ class awaited_call {
   void await_suspend(std::coroutine_handle<> waiting) {
     waiting_ = waiting;
     state& call = run_async::make<launch>(pipeline_, std::forward<Scheduler>(scheduler_),
-                                          pointer_to(options_), outer_, std::move(op_), resume{this});
+                                          pointer_to(options_), outer_, std::move(op_), resume(*this));
     // From `begin` on, the coroutine may run elsewhere, and this may be gone.
     call_ = &call;
     call.begin();

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cassert>
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <stop_token>
@@ -48,7 +49,7 @@ struct mail {
 class mailbox {
  public:
   /// Of somebody who reads already.
-  mailbox() noexcept : newest_(&reading_) {}
+  mailbox() noexcept : newest_(reading()) {}
   mailbox(const mailbox&) = delete;
   mailbox& operator=(const mailbox&) = delete;
 
@@ -64,9 +65,9 @@ class mailbox {
 
   /// All that came since the last time, oldest first. Reader only.
   mail* take() noexcept {
-    mail* m = newest_.exchange(&reading_, std::memory_order_acquire);
+    mail* m = newest_.exchange(reading(), std::memory_order_acquire);
     mail* oldest = nullptr;
-    while (m != nullptr && m != &reading_) {
+    while (m != nullptr && m != reading()) {
       mail* const older = m->next;
       m->next = oldest;
       oldest = m;
@@ -77,16 +78,19 @@ class mailbox {
 
   /// The reader leaves, unless something has come. Release: the next reader sees what this one wrote.
   [[nodiscard]] bool leave() noexcept {
-    mail* expected = &reading_;
+    mail* expected = reading();
+    if (newest_.load(std::memory_order_relaxed) != expected) return false;
     return newest_.compare_exchange_strong(expected, nullptr, std::memory_order_release,
                                            std::memory_order_relaxed);
   }
 
  private:
-  // Null: idle. &reading_: somebody reads, and there is nothing new. Else the newest mail; the oldest one's `next` is what
-  // was there before it came.
+  // No mail lies here: a mark.
+  mail* reading() noexcept { return reinterpret_cast<mail*>(this); }
+
+  // Null: idle. reading(): somebody reads, and there is nothing new. Else the newest mail; the oldest one's `next` is what was
+  // there before it came.
   std::atomic<mail*> newest_;
-  mail reading_{mail::kind::dropped};
 };
 
 /// Takes mail for one call.
@@ -115,26 +119,29 @@ class late_stop final : public attempt_stop {
       if ((seen & making) != 0) {
         std::this_thread::yield();
         seen = state_.load(std::memory_order_acquire);
-      } else if (state_.compare_exchange_weak(seen, seen | making, std::memory_order_acquire)) {
-        source_.emplace();
+        continue;
+      }
+      std::stop_source fresh;  // first: what throws must not leave others waiting
+      if (state_.compare_exchange_strong(seen, seen | making, std::memory_order_acquire)) {
+        source_ = std::move(fresh);
         // Release: whoever sees `made` sees the source.
-        if ((state_.fetch_or(made, std::memory_order_acq_rel) & fired) != 0) source_->request_stop();
+        if ((state_.fetch_or(made, std::memory_order_acq_rel) & fired) != 0) source_.request_stop();
         break;
       }
     }
-    return source_->get_token();
+    return source_.get_token();
   }
 
   /// Runs the callbacks of those who have a token.
   void request() noexcept {
     const std::uint8_t before = state_.fetch_or(fired, std::memory_order_acq_rel);
-    if ((before & made) != 0) source_->request_stop();
+    if ((before & made) != 0) source_.request_stop();
   }
 
   /// For the next attempt. Nobody else has hold of it.
   void reset() noexcept {
     if (state_.load(std::memory_order_relaxed) == 0) return;
-    source_.reset();
+    source_ = std::stop_source(std::nostopstate);
     state_.store(0, std::memory_order_relaxed);
   }
 
@@ -142,8 +149,28 @@ class late_stop final : public attempt_stop {
   static constexpr std::uint8_t making = 1, made = 2, fired = 4;
 
   mutable std::atomic<std::uint8_t> state_{0};  // some of the bits above; `made` comes after `making`
-  mutable std::optional<std::stop_source> source_;
+  mutable std::stop_source source_{std::nostopstate};
 };
+
+#if defined(__cpp_exceptions)
+/// What was thrown, as a result.
+template <class S>
+S result_of_throw(const std::exception_ptr& e) {
+  if constexpr (std::constructible_from<S, std::exception_ptr>) {
+    return S(e);
+  } else {
+    rejection threw{.policy = "operation", .why = reason::threw};
+    try {
+      std::rethrow_exception(e);
+    } catch (const std::exception& x) {
+      threw.detail = x.what();
+      return outcome_traits<S>::reject(threw, nullptr);
+    } catch (...) {
+      return outcome_traits<S>::reject(threw, nullptr);
+    }
+  }
+}
+#endif
 
 /// An attempt (or substitute) in flight, and where it leaves its result. `S` is what the driver keeps for a result.
 template <class S>
@@ -156,9 +183,12 @@ class attempt_slot : public mail {
     id = l.id;
     is_substitute = l.source != 0;
     in_flight = wanted = true;
+    promised_ = false;
     delivered_.store(false, std::memory_order_relaxed);
   }
 
+  /// Somebody will deliver, whatever happens to the operation. By the call's reader only.
+  void promise() noexcept { promised_ = true; }
   /// The result, before `deliver`. Once.
   void keep(S&& result) {
     assert(!result_);
@@ -166,24 +196,25 @@ class attempt_slot : public mail {
   }
 #if defined(__cpp_exceptions)
   /// The operation threw when it was started. What it had said before counts; if it had let go of its completion, this says
-  /// more. By the call's reader only.
+  /// more; if it had none, nobody else will say anything. By the call's reader only.
   void start_threw(const std::exception_ptr& e) {
-    if (delivered_.load(std::memory_order_acquire) && silent_) keep_thrown(e);
+    if (!promised_) {
+      keep_thrown(e);
+      deliver();
+    } else if (delivered_.load(std::memory_order_acquire) && silent_) {
+      keep_thrown(e);
+    }
   }
   /// The operation threw.
   void keep_thrown(const std::exception_ptr& e) {
     result_.reset();
-    if constexpr (std::constructible_from<S, std::exception_ptr>) {
-      result_.emplace(e);
-    } else {
-      keep_thrown_as_failure(e);
-    }
+    result_.emplace(result_of_throw<S>(e));
   }
 #endif
   /// Nobody will give a result any more.
   void keep_no_answer() {
     silent_ = true;
-    keep(reject(reason::no_answer, {}));
+    keep(outcome_traits<S>::reject({.policy = "operation", .why = reason::no_answer}, nullptr));
   }
   /// Tells the call. The slot may be gone when it returns.
   void deliver() noexcept {
@@ -207,24 +238,10 @@ class attempt_slot : public mail {
   late_stop stop;
 
  private:
-  static S reject(reason why, std::string_view detail) {
-    return outcome_traits<S>::reject({.policy = "operation", .why = why, .detail = detail}, nullptr);
-  }
-#if defined(__cpp_exceptions)
-  void keep_thrown_as_failure(const std::exception_ptr& e) {
-    try {
-      std::rethrow_exception(e);
-    } catch (const std::exception& x) {
-      keep(reject(reason::threw, x.what()));
-    } catch (...) {
-      keep(reject(reason::threw, {}));
-    }
-  }
-#endif
-
   recipient* owner_ = nullptr;
   std::atomic<bool> delivered_{false};
-  bool silent_ = false;  // the completion was let go of
+  bool promised_ = false;  // somebody else will deliver
+  bool silent_ = false;    // the completion was let go of
   std::optional<S> result_;
 };
 
@@ -249,7 +266,7 @@ class [[nodiscard]] completion {
   using result_type = R;
 
   /// For drivers.
-  explicit completion(detail::attempt_slot<S>& slot) noexcept : slot_(&slot) {}
+  explicit completion(detail::attempt_slot<S>& slot) noexcept : slot_(&slot) { slot.promise(); }
   completion(completion&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
   completion& operator=(completion&& other) noexcept {
     if (this != &other) {
@@ -273,6 +290,12 @@ class [[nodiscard]] completion {
     } else {
       slot_->keep(stored::keep([&]() -> R { return R(std::forward<Result>(result)...); }));
     }
+    std::exchange(slot_, nullptr)->deliver();
+  }
+
+  /// For drivers: with what a nested call was completed with.
+  void pass_on(S&& result) {
+    slot_->keep(std::move(result));
     std::exchange(slot_, nullptr)->deliver();
   }
 

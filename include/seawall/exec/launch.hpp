@@ -33,7 +33,9 @@ namespace seawall {
 ///       // Calls `make()` once, awaits what it returns, and ends `done`. May be started again after that.
 ///       // `done(result)` or `done.fail(exception_ptr)`, or letting go of `done`, comes last: the bridge may be gone then.
 ///       template <class Scheduler, class Make, class Done> void start(Scheduler&, Make make, Done done);
-///       void cancel();  // the result is not wanted any more; only between the two
+///       // The result is not wanted any more. By one thread at a time with `start`, but at any time after it: the bridge may just be
+///       // ending on another thread, or have ended `done` already.
+///       void cancel();
 ///     };
 template <class A>
 struct awaitable_bridge;
@@ -112,7 +114,7 @@ struct completed_result<Ret (C::*)(Args...) const> : last_of<Args...> {};
 template <class Ret, class C, class... Args>
 struct completed_result<Ret (C::*)(Args...) const noexcept> : last_of<Args...> {};
 template <class F>
-struct completed_result<std::reference_wrapper<F>> : completed_result<F> {};
+struct completed_result<std::reference_wrapper<F>> : completed_result<std::decay_t<F>> {};
 template <class F>
   requires requires { &F::operator(); }
 struct completed_result<F> : completed_result<decltype(&F::operator())> {};
@@ -186,7 +188,9 @@ class attempt_coroutine {
  public:
   struct promise_type {
     template <class Make>
-    promise_type(coroutine_room*, attempt_slot<S>& s, const Make&) noexcept : slot(&s) {}
+    promise_type(coroutine_room*, attempt_slot<S>& s, const Make&) noexcept : slot(&s) {
+      s.promise();
+    }
 
     template <class Make>
     static void* operator new(std::size_t size, coroutine_room* room, attempt_slot<S>&, const Make&) {

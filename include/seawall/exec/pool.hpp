@@ -48,7 +48,19 @@ struct pool_snapshot {
   std::uint64_t calls = 0;   ///< asynchronous calls under way
 };
 
-/// Threads, one queue, and timers.
+/// A piece of work that may block, and may be taken back while it waits for a thread.
+class pool_task : public task {
+ protected:
+  using task::task;
+
+ private:
+  friend class pool_scheduler;
+  pool_task* before_ = nullptr;
+  pool_task* behind_ = nullptr;
+  bool waits_ = false;
+};
+
+/// Threads, a queue, and timers.
 ///
 /// Two kinds of work: what goes on with calls under way (`post`, timers) is short, is bounded by the number of calls, and goes
 /// first; operations that block (`try_post`, used by `run_on`) wait in a queue that is bounded, and are refused when it is full.
@@ -69,11 +81,25 @@ class pool_scheduler {
       : options_(detail::checked(policy_name, std::move(options))) {
     if (options_.threads == 0) options_.threads = std::max(1U, std::thread::hardware_concurrency());
     threads_.reserve(options_.threads);
-    for (std::uint32_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      for (std::uint32_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
+#if defined(__cpp_exceptions)
+    } catch (...) {  // no more threads to be had
+      shut_down();
+      throw;
+    }
+#endif
   }
   pool_scheduler(const pool_scheduler&) = delete;
   pool_scheduler& operator=(const pool_scheduler&) = delete;
-  ~pool_scheduler() { shut_down(); }
+  /// What came after `shut_down` is dropped.
+  ~pool_scheduler() {
+    shut_down();
+    bool stop = false;
+    while (task* const work = take(stop)) work->drop();
+  }
 
   const std::string& name() const noexcept { return options_.name; }
   pool_snapshot snapshot() const {
@@ -87,14 +113,14 @@ class pool_scheduler {
 
   /// May be called again; later calls return when the first one does.
   void shut_down() {
-    std::vector<std::thread> threads;
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      threads.swap(threads_);
-      wake_all();
-    }
-    for (std::thread& t : threads) t.join();
+    std::call_once(down_, [this] {
+      {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        wake_all();
+      }
+      for (std::thread& t : threads_) t.join();
+    });
   }
 
   // A scheduler.
@@ -136,23 +162,26 @@ class pool_scheduler {
 
   // For work that blocks.
 
-  /// False if the queue is full or the pool shuts down. Handed back with `task::stop` if it shuts down later.
-  bool try_post(task& work) noexcept {
+  /// `limit_reached` if the queue is full, `shut_down` if the pool shuts down; `none` if it was taken. Handed back with
+  /// `task::stop` if it shuts down later.
+  reason try_post(pool_task& work) noexcept {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || queued_ >= options_.queue_max) return false;
+    if (stopping_) return reason::shut_down;
+    if (queued_ >= options_.queue_max) return reason::limit_reached;
+    work.before_ = newest_;
+    work.behind_ = nullptr;
+    (newest_ != nullptr ? newest_->behind_ : oldest_) = &work;
+    newest_ = &work;
+    work.waits_ = true;
     ++queued_;
-    work.queued = true;
-    blocking_.push(work);
     wake_one();
-    return true;
+    return reason::none;
   }
   /// True if it waited for a thread still, and will not be run.
-  bool withdraw(task& work) noexcept {
+  bool withdraw(pool_task& work) noexcept {
     const std::lock_guard lock(mutex_);
-    if (!work.queued) return false;
-    work.queued = false;
-    --queued_;
-    blocking_.remove(work);
+    if (!work.waits_) return false;
+    unlink(work);
     return true;
   }
 
@@ -169,7 +198,7 @@ class pool_scheduler {
         continue;
       }
       // Two pieces of work may have woken the same thread; and somebody must wait for the next timer.
-      const bool more = !short_.empty() || !blocking_.empty() || (!timed_ && !timers_.empty());
+      const bool more = !short_.empty() || queued_ != 0 || (!timed_ && !timers_.empty());
       if (more && idle_ > 0) wake_one();
       lock.unlock();
       stop ? next->stop() : next->run();
@@ -178,7 +207,7 @@ class pool_scheduler {
   }
 
   bool finished() const noexcept {
-    return stopping_ && calls_ == 0 && timers_.empty() && short_.empty() && blocking_.empty();
+    return stopping_ && calls_ == 0 && timers_.empty() && short_.empty() && queued_ == 0;
   }
 
   task* take(bool& stop) noexcept {
@@ -189,13 +218,17 @@ class pool_scheduler {
       return due->work_;
     }
     if (task* const t = short_.pop()) return t;
-    task* const t = blocking_.pop();
-    if (t != nullptr) {
-      t->queued = false;
-      --queued_;
-      stop = stopping_;
-    }
-    return t;
+    if (oldest_ == nullptr) return nullptr;
+    stop = stopping_;
+    return unlink(*oldest_);
+  }
+
+  task* unlink(pool_task& work) noexcept {
+    (work.before_ != nullptr ? work.before_->behind_ : oldest_) = work.behind_;
+    (work.behind_ != nullptr ? work.behind_->before_ : newest_) = work.before_;
+    work.waits_ = false;
+    --queued_;
+    return &work;
   }
 
   // One idle thread waits for the next timer, the others for work.
@@ -235,15 +268,17 @@ class pool_scheduler {
   std::condition_variable for_work_;
   std::condition_variable for_timers_;
   task_queue short_;
-  task_queue blocking_;
   core::timer_heap timers_;
   std::uint64_t scheduled_ = 0;
   std::uint64_t calls_ = 0;
-  std::uint32_t queued_ = 0;  // in blocking_
+  pool_task* oldest_ = nullptr;  // blocking work
+  pool_task* newest_ = nullptr;
+  std::uint32_t queued_ = 0;
   std::uint32_t idle_ = 0;
   bool timed_ = false;  // one of the idle ones waits for the next timer
   bool stopping_ = false;
   std::vector<std::thread> threads_;
+  std::once_flag down_;
 };
 
 static_assert(scheduler<pool_scheduler>);
@@ -328,18 +363,20 @@ struct launch_on_pool {
   template <class Other>
   using same_for = launch_on_pool<Other>;
 
-  class state : public task {
+  class state : public pool_task {
    public:
-    state() noexcept : task(&state::act) {}
+    state() noexcept : pool_task(&state::act) {}
 
     template <class Pool>
     void start(Pool& pool, Op& op, const attempt& a, attempt_slot<S>& slot) {
       op_ = &op;
       attempt_.emplace(a);
       slot_ = &slot;
-      withdraw_ = [](void* from, task& t) noexcept { return static_cast<Pool*>(from)->withdraw(t); };
+      withdraw_ = [](void* from, pool_task& t) noexcept { return static_cast<Pool*>(from)->withdraw(t); };
       pool_ = &pool;
-      if (!pool.try_post(*this)) end({.policy = "pool", .name = pool.name(), .why = reason::limit_reached});
+      const reason refused = pool.try_post(*this);
+      if (refused != reason::none) return end({.policy = "pool", .name = pool.name(), .why = refused});
+      slot.promise();
     }
     /// Only before the pool is asked for the last time: while the attempt is in flight.
     void cancel() noexcept {
@@ -374,7 +411,7 @@ struct launch_on_pool {
     std::optional<attempt> attempt_;
     attempt_slot<S>* slot_ = nullptr;
     void* pool_ = nullptr;
-    bool (*withdraw_)(void*, task&) noexcept = nullptr;
+    bool (*withdraw_)(void*, pool_task&) noexcept = nullptr;
   };
 
   template <class Scheduler>

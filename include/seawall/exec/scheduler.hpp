@@ -8,6 +8,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <type_traits>
 
 #include "seawall/time.hpp"
 
@@ -30,8 +31,6 @@ class task {
 
   // For the scheduler that has it.
   task* next = nullptr;
-  task* previous = nullptr;
-  bool queued = false;
 
  protected:
   using action = void (*)(task&, outcome);
@@ -64,6 +63,13 @@ concept scheduler = requires(S& s, instant at, task& work, typename S::timer& t)
   { s.cancel(t) } -> std::same_as<bool>;
 };
 
+/// A scheduler that only refers to its event loop: calls keep a copy of it. Its event loop may be destroyed before the calls
+/// on it have ended, and drops their timers then, of which some may be cancelled at that; a timer may be set for `instant::never()`.
+template <class S>
+concept scheduler_handle = requires {
+  requires std::remove_cvref_t<S>::is_handle;
+};
+
 /// Tasks in the order in which they came.
 ///
 /// Thread safety: none of its own. Cost: constant; nothing is allocated.
@@ -73,20 +79,14 @@ class task_queue {
 
   void push(task& t) noexcept {
     t.next = nullptr;
-    t.previous = last_;
-    (last_ != nullptr ? last_->next : first_) = &t;
+    (first_ != nullptr ? last_->next : first_) = &t;
     last_ = &t;
   }
   /// The oldest; null if there is none.
   task* pop() noexcept {
     task* const t = first_;
-    if (t != nullptr) remove(*t);
+    if (t != nullptr) first_ = t->next;
     return t;
-  }
-  /// One that is in this queue.
-  void remove(task& t) noexcept {
-    (t.previous != nullptr ? t.previous->next : first_) = t.next;
-    (t.next != nullptr ? t.next->previous : last_) = t.previous;
   }
 
   task_queue() = default;

@@ -276,6 +276,26 @@ TEST_CASE("breaker: half-open") {
       });
   conform(
       {
+          .name = "the caller's deadline passes while it waits",
+          .script = "ok",
+          .callers = {{.at = 120ms, .deadline = 170ms}},
+          .trace = R"(
+              0s breaker 'b' closed -> open
+              110ms breaker 'b' open -> half_open
+              170ms rejected by deadline: deadline_exceeded
+              170ms = DEADLINE_EXCEEDED by deadline: deadline_exceeded
+              report: 0 attempts in 50ms, rejected by deadline: deadline_exceeded)",
+      },
+      [](stage& s) {
+        auto o = usual(s);
+        o.half_open.excess_calls = seawall::circuit_breaker_options::excess::waits;
+        auto& b = s.breaker(o);
+        b.force_open(s.at(0ms));
+        s.occupy(b, 110ms);
+        return with(b);
+      });
+  conform(
+      {
           .name = "a probe of somebody else that never ends gives up its place after its lease",
           .script = "ok after 10ms",
           .callers = {{.at = 120ms}},

@@ -58,7 +58,16 @@ TEST_CASE("nested calls") {
       {
           .name = "the earliest deadline wins",
           .script = "hang, ok after 10ms",
-          .trace = R"(NESTED_DEADLINE)",
+          .trace = R"(
+              0s attempt 1, until 200ms
+              200ms rejected by attempt_timeout: timed_out
+              200ms retry in 50ms
+              200ms rejected by caller: cancelled
+              200ms attempt 1 given up
+              250ms attempt 1, until 450ms
+              260ms attempt 1: OK
+              260ms = OK 42
+              report: 2 attempts in 260ms)",
           .blocking = R"(
               0s attempt 1, until 200ms
               200ms attempt 1: DEADLINE_EXCEEDED
@@ -75,8 +84,21 @@ TEST_CASE("nested calls") {
           .name = "the inner pause ends with the outer caller",
           .script = "fail after 10ms",
           .callers = {{.stops = 30ms}},
-          .trace = R"(NESTED_STOP)",
-          .blocking = R"(NESTED_STOP_BLOCKING)",
+          .trace = R"(
+              0s attempt 1, until 100ms
+              10ms attempt 1: UNAVAILABLE
+              10ms retry in 30ms
+              30ms rejected by caller: cancelled
+              30ms = CANCELLED by caller: cancelled
+              report: 1 attempt in 30ms, rejected by caller: cancelled
+              30ms rejected by caller: cancelled)",
+          .blocking = R"(
+              0s attempt 1, until 100ms
+              10ms attempt 1: UNAVAILABLE
+              10ms retry in 30ms
+              30ms rejected by caller: cancelled
+              30ms = CANCELLED by caller: cancelled
+              report: 1 attempt in 30ms)",
       },
       outer, [](stage& s) { return inner(s, seawall::when_nested::retry, 100ms); });
   conform_nested(

@@ -6,6 +6,7 @@
 
 #include "conformance/conform.hpp"
 #include "conformance/scenario.hpp"
+#include "seawall/attempt_timeout.hpp"
 #include "seawall/circuit_breaker.hpp"
 #include "seawall/deadline.hpp"
 #include "seawall/pipeline.hpp"
@@ -20,6 +21,15 @@ auto around(stage& s, seawall::circuit_breaker& b, duration whole) {
   return seawall::compose(seawall::deadline({.after = s(whole)}),
                           seawall::retry({.max_attempts = 4, .backoff = constant(s(20ms))}),
                           seawall::breaker(b));
+}
+
+auto limited(stage& s) {
+  auto& b = s.breaker({.name = "b",
+                       .consecutive_failures = 1,
+                       .open_for = s(50ms),
+                       .half_open = {.excess_calls = seawall::circuit_breaker_options::excess::waits}});
+  return seawall::compose(seawall::retry({.backoff = constant(s(200ms))}), seawall::breaker(b),
+                          seawall::attempt_timeout({.after = s(20ms)}));
 }
 
 }  // namespace
@@ -140,6 +150,55 @@ TEST_CASE("retry around a breaker") {
         b.force_open(s.at(0ms));
         return around(s, b, 150ms);
       });
+}
+
+TEST_CASE("retry around a breaker around a time limit") {
+  // The time limit of the first attempt is long over when the second one waits for the verdict of somebody else's probe.
+  conform(
+      {
+          .name = "a caller that waits for a verdict is not woken for an attempt that has ended",
+          .script = "fail after 10ms, ok after 10ms",
+          .callers = {{.at = 0ms}},
+          .trace = R"(
+              0s attempt 1, until 20ms
+              10ms attempt 1: UNAVAILABLE
+              10ms breaker 'b' closed -> open
+              10ms retry in 200ms
+              210ms breaker 'b' open -> half_open
+              210ms attempt 2, until 230ms
+              220ms attempt 2: OK
+              220ms breaker 'b' half_open -> closed
+              220ms = OK 42
+              report: 2 attempts in 220ms)",
+      },
+      [](stage& s) { return limited(s); });
+  conform(
+      {
+          .name = "both wait for the same breaker, and one for the other's probe",
+          .script = "fail x2 after 10ms, ok after 15ms",
+          .callers = {{.at = 0ms}, {.at = 5ms}},
+          .trace = R"(
+              0s attempt 1, until 20ms
+              5ms B: attempt 1, until 25ms
+              10ms attempt 1: UNAVAILABLE
+              10ms breaker 'b' closed -> open
+              10ms retry in 200ms
+              15ms B: attempt 1: UNAVAILABLE
+              15ms B: retry in 200ms
+              210ms breaker 'b' open -> half_open
+              210ms attempt 2, until 230ms
+              225ms attempt 2: OK
+              225ms breaker 'b' half_open -> closed
+              225ms = OK 42
+              report: 2 attempts in 225ms
+              225ms B: attempt 2, until 245ms
+              240ms B: attempt 2: OK
+              240ms B: = OK 42
+              B: report: 2 attempts in 235ms)",
+          .blocking = "-",
+          .only_virtual = true,
+      },
+      [](stage& s) { return limited(s); });
 }
 
 TEST_CASE("breaker around a retry") {

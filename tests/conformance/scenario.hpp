@@ -55,6 +55,10 @@ struct scenario {
   std::string_view trace;
   /// The same in the drivers that cannot pre-empt (the blocking one), where that is something else. "-": cannot be played.
   std::string_view blocking = {};
+  /// Each caller waits for the one before it to be told, even if its time has come.
+  bool one_by_one = false;
+  /// The order among things that happen at the same instant, in the drivers that have one: theirs, or shuffled.
+  std::optional<std::uint64_t> shuffled = {};
   /// Its times cannot be had on a real clock (hours; random delays that are exact).
   bool only_virtual = false;
 };
@@ -98,6 +102,7 @@ class stage {
   /// Hears the events of one caller.
   seawall::listener& hears(std::uint32_t caller = 0) { return ears_.emplace_back(recorder_, caller); }
   std::list<seawall::circuit_breaker>& all_breakers() { return breakers_; }
+  std::list<seawall::keyed<seawall::circuit_breaker>>& all_keyed() { return keyed_; }
 
   /// For substitutes that take their time, without drivers that block, and with them.
   virtual void later(duration, const attempt&, std::function<void()>) { std::abort(); }

@@ -144,9 +144,9 @@ TEST_CASE("fallback: another pipeline") {
               10ms fallback 'replica'
               10ms retry in 30ms
               20ms rejected by caller: cancelled
-              20ms rejected by caller: cancelled
               20ms = CANCELLED by caller: cancelled
-              report: 1 attempt in 20ms, rejected by caller: cancelled)",
+              report: 1 attempt in 20ms, rejected by caller: cancelled
+              20ms rejected by caller: cancelled)",
           // The outer call does not reject: its substitute has ended by itself.
           .blocking = R"(
               0s attempt 1, until 100ms
@@ -156,6 +156,8 @@ TEST_CASE("fallback: another pipeline") {
               20ms rejected by caller: cancelled
               20ms = CANCELLED by caller: cancelled
               report: 1 attempt in 20ms)",
+          // On threads, the inner call may end when all is taken down.
+          .only_virtual = true,
       },
       [](stage& s) { return with_replica(s, 30ms); });
 }

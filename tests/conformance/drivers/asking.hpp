@@ -32,7 +32,7 @@ struct nothing_nested {};
 class asking {
  public:
   asking(const caller& c, recorder& log, std::uint32_t number)
-      : log_(log), number_(number), ear_(log, number), random_(c.seed.value_or(1)) {
+      : who_(c), log_(log), number_(number), ear_(log, number), random_(c.seed.value_or(1)) {
     options_.key = c.key;
     options_.priority = c.priority;
     if (c.stops) options_.stop = gone_.get_token();
@@ -62,8 +62,12 @@ class asking {
     e.time = log_.of_scenario(report_.elapsed);
     log_.note(e, now);
   }
-  /// For callers in other threads than that in which they are told.
+  const caller& who() const { return who_; }
+  std::uint32_t number() const { return number_; }
+  void afterwards(std::function<void()> then) { then_ = std::move(then); }
+  /// It has been told everything, perhaps in another thread.
   void is_finished() {
+    if (then_) then_();
     const std::lock_guard lock(mutex_);
     finished_ = true;
     told_.notify_one();
@@ -75,6 +79,7 @@ class asking {
   int endings() const { return endings_.load(); }
 
  private:
+  const caller& who_;
   recorder& log_;
   std::uint32_t number_;
   ear ear_;
@@ -85,6 +90,7 @@ class asking {
   std::atomic<int> endings_{0};
   std::mutex mutex_;
   std::condition_variable told_;
+  std::function<void()> then_;
   bool finished_ = false;
 };
 
@@ -98,11 +104,13 @@ struct played {
 inline std::string held_by_breakers(stage& st) {
   std::string left;
   st.leave();
-  for (auto& b : st.all_breakers()) {
+  const auto look = [&](auto& b) {
     const auto s = b.snapshot(st.now());
     if (s.probes != 0) left += std::to_string(s.probes) + " probes; ";
     if (s.waiting != 0) left += std::to_string(s.waiting) + " waiting callers; ";
-  }
+  };
+  for (auto& b : st.all_breakers()) look(b);
+  for (auto& k : st.all_keyed()) k.for_each([&](const std::string&, auto& b) { look(b); });
   return left;
 }
 

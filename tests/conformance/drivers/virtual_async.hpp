@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <list>
 #include <memory>
 #include <optional>
@@ -55,7 +56,9 @@ detached at_time(Scheduler& loop, instant when, std::function<void()> what) {
 /// The stage and the callers of a scenario on a virtual scheduler. `prepare(loop, stage, script)` returns what starts one.
 template <class Prepare>
 played play_on_virtual_scheduler(const scenario& sc, Prepare&& prepare) {
-  seawall::testing::virtual_scheduler loop;
+  std::optional<seawall::testing::virtual_scheduler> shuffled;
+  std::optional<seawall::testing::virtual_scheduler> in_order;
+  auto& loop = sc.shuffled ? shuffled.emplace(*sc.shuffled) : in_order.emplace();
   recorder log{instant()};
   loop_stage<seawall::testing::virtual_scheduler> st(log, loop);
   script_on<seawall::testing::virtual_scheduler> script(loop, sc.script, 42, {.given_up = sc.given_up});
@@ -66,14 +69,19 @@ played play_on_virtual_scheduler(const scenario& sc, Prepare&& prepare) {
   const auto at = [&](duration when, std::function<void()> what) {
     ++still_to_do;
     at_time(loop, log.at(when), [&still_to_do, what] {
-      --still_to_do;
       what();
+      --still_to_do;
     });
   };
   for (const caller& c : sc.callers) {
     asking& one = callers.emplace_back(c, log, static_cast<std::uint32_t>(callers.size()));
     if (c.stops) at(*c.stops, [&one] { one.goes(); });
-    at(c.at, [&one, &start] { start(one); });
+  }
+  const auto begin = [&](asking& one) { at(one.who().at, [&one, &start] { start(one); }); };
+  for (auto one = callers.begin(); one != callers.end(); ++one) {
+    const auto next = std::next(one);
+    if (sc.one_by_one && next != callers.end()) one->afterwards([&begin, next] { begin(*next); });
+    if (!sc.one_by_one || one == callers.begin()) begin(*one);
   }
   const auto all_ended = [&] {
     for (const asking& one : callers) {
@@ -85,6 +93,8 @@ played play_on_virtual_scheduler(const scenario& sc, Prepare&& prepare) {
   }
 
   std::string left;
+  // What was posted ends at once; a timer would be waited for.
+  loop.run_until(loop.now());
   if (loop.run_one()) left += "a timer; ";
   loop.run();
   for (const asking& one : callers) {
@@ -105,18 +115,18 @@ struct virtual_async {
   static played play(const scenario& sc, const maker<Pipeline>& make, bool asks,
                      const maker<Nested>& make_nested = {}) {
     return play_on_virtual_scheduler(sc, [&](scheduler& loop, stage& st, script_on<scheduler>& script) {
-      const Pipeline& p = asks ? st.keep(make(st)) : st.keep(make(st).listen(st.hears()));
+      const Pipeline& p = st.keep(make(st));
       std::function<void(asking&)> start;
       if constexpr (std::is_same_v<Nested, nothing_nested>) {
-        start = [&p, &loop, &script, asks](asking& one) {
-          call<R>(loop, p, one, asks,
+        start = [&p, &loop, &st, &script, asks](asking& one) {
+          call<R>(loop, st, p, one, asks,
                   declared<Idempotent>(callback_operation<R, scheduler>{{one.attempts(), &loop, &script}}));
         };
       } else {
         const Nested& inner = st.keep(make_nested(st).listen(st.hears()));
-        start = [&p, &inner, &loop, &script, asks](asking& one) {
+        start = [&p, &inner, &loop, &st, &script, asks](asking& one) {
           const callback_operation<R, scheduler> op{{one.attempts(), &loop, &script}};
-          call<R>(loop, p, one, asks,
+          call<R>(loop, st, p, one, asks,
                   declared<Idempotent>([&inner, &loop, op](attempt a, seawall::completion<R> done) {
                     inner.start(a, loop, declared<Idempotent>(op),
                                 [done = std::move(done)](R&& r) mutable { done(std::move(r)); });
@@ -129,16 +139,18 @@ struct virtual_async {
 
  private:
   template <class R, class Pipeline, class Op>
-  static void call(scheduler& loop, const Pipeline& p, asking& one, bool asks, Op op) {
+  static void call(scheduler& loop, stage& st, const Pipeline& p, asking& one, bool asks, Op op) {
     using S = seawall::answer_of<R>;
     const auto done = [&loop, &one, asks](S&& answer) {
       one.told(answer, loop.now());
       if (asks) one.reports(loop.now());
+      one.is_finished();
     };
     if (asks) {
       p.start(one.options(), loop, std::move(op), done);
     } else {
-      p.start(loop, std::move(op), done);
+      const Pipeline& listening = st.keep(p.listen(st.hears(one.number())));
+      listening.start(loop, std::move(op), done);
     }
   }
 };
@@ -193,6 +205,7 @@ struct virtual_coroutine {
     }
     if (thrown) one.told(thrown, loop.now());
     one.reports(loop.now());
+    one.is_finished();
   }
 };
 

@@ -4,7 +4,8 @@
 
 // `testing::run` on a `virtual_clock`.
 
-#include <exception>
+#include <cstdint>
+#include <list>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -57,20 +58,31 @@ struct virtual_blocking {
     clock_stage st(log, clock);
     const Pipeline p = make(st);
     seawall::testing::scripted<int> script(clock, sc.script, 42);
-    const caller& c = sc.callers.front();
-    asking one(c, log, 0);
-    if (c.stops) clock.at(log.at(*c.stops), [&one] { one.goes(); });
-    clock.advance_to(log.at(c.at));
-
-    const operation<R> op{one.attempts(), &clock, &script};
-    if constexpr (std::is_same_v<Nested, nothing_nested>) {
-      call<R>(clock, p, one, asks, st.hears(), declared<Idempotent>(op));
-    } else {
-      const Nested inner = make_nested(st).listen(st.hears());
-      call<R>(clock, p, one, asks, st.hears(),
-              declared<Idempotent>([&](attempt a) -> R { return inner.run(a, declared<Idempotent>(op)); }));
+    std::list<asking> callers;
+    for (const caller& c : sc.callers) {
+      asking& one = callers.emplace_back(c, log, static_cast<std::uint32_t>(callers.size()));
+      if (c.stops) clock.at(log.at(*c.stops), [&one] { one.goes(); });
     }
-    return {log.take(), {}};
+    const Nested inner = [&]() -> Nested {
+      if constexpr (std::is_same_v<Nested, nothing_nested>) {
+        return {};
+      } else {
+        return make_nested(st).listen(st.hears());
+      }
+    }();
+    // One by one, whatever the scenario says.
+    auto c = sc.callers.begin();
+    for (asking& one : callers) {
+      clock.advance_to(log.at((c++)->at));
+      const operation<R> op{one.attempts(), &clock, &script};
+      if constexpr (std::is_same_v<Nested, nothing_nested>) {
+        call<R>(clock, p, one, asks, st.hears(one.number()), declared<Idempotent>(op));
+      } else {
+        call<R>(clock, p, one, asks, st.hears(one.number()),
+                declared<Idempotent>([&](attempt a) -> R { return inner.run(a, declared<Idempotent>(op)); }));
+      }
+    }
+    return {log.take(), held_by_breakers(st)};
   }
 
  private:

@@ -328,6 +328,19 @@ class call {
     const std::size_t count = std::exchange(launches_, std::uint8_t{0});
     for (std::size_t i = 0; i < count; ++i) start(launched(i).get());
   }
+  /// A step may ask for an attempt and give it up again: a hedge, of which two legs end at the same time.
+  void forget_cancelled_launches() noexcept {
+    std::uint8_t kept = 0;
+    for (std::size_t i = 0; i < launches_; ++i) {
+      const launch l = launched(i).get();
+      if (!is_cancelled(l.id)) {
+        launched(kept++).set(l);
+      } else if (l.source == 0) {
+        --attempts_;
+      }
+    }
+    launches_ = kept;
+  }
   /// For drivers in which nothing overlaps: the only one.
   const launch& take_launch() noexcept {
     assert(launches_ == 1);
@@ -350,6 +363,12 @@ class call {
     assert(launches_ < most);
     if (launches_ < most) launched(launches_++).set(l);
     return l.id;
+  }
+  bool is_cancelled(attempt_id id) noexcept {
+    for (std::size_t i = 0; i < cancels_; ++i) {
+      if (cancelled(i).get() == id) return true;
+    }
+    return false;
   }
   detail::late<launch>& launched(std::size_t i) noexcept { return i == 0 ? launch_ : room_->launches_[i]; }
   detail::late<attempt_id>& cancelled(std::size_t i) noexcept {

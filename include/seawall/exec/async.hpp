@@ -477,6 +477,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   // Carries out what the frames have asked for until they have to wait.
   void advance(resolution& r) {
     for (;;) {
+      if constexpr (may_overlap) call_.forget_cancelled_launches();
       call_.take_cancels([this](attempt_id id) { cancel(id); });
       if (r) break;
       if (call_.pending_launches() != 0) {

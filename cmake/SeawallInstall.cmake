@@ -30,6 +30,16 @@ install(
   NAMESPACE seawall::
   FILE seawallCoreTargets.cmake
   DESTINATION "${seawall_cmake_dir}")
+# An export file each: the core never looks for what only a component needs.
+foreach(component IN LISTS seawall_components)
+  install(TARGETS seawall_${component} EXPORT seawall_${component})
+  install(
+    EXPORT seawall_${component}
+    NAMESPACE seawall::
+    FILE ${component}_targets.cmake
+    DESTINATION "${seawall_cmake_dir}/components")
+  install(FILES "${seawall_components_dir}/${component}.cmake" DESTINATION "${seawall_cmake_dir}/components")
+endforeach()
 configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/seawallConfig.cmake.in"
                               "${PROJECT_BINARY_DIR}/seawallConfig.cmake" INSTALL_DESTINATION "${seawall_cmake_dir}")
 # Before 1.0 a new minor version may break callers.

@@ -75,13 +75,26 @@ seawall_try_debs() {
   done
 }
 
+# The package with a Boost.Asio that is new enough. Debian 12's own Boost is 1.74, with 1.81 beside it; Ubuntu 24.04's is 1.83.
+seawall_boost_package() {
+  apt-cache show libboost-dev >/dev/null 2>&1 || seawall_apt_update
+  if apt-cache show libboost1.81-dev >/dev/null 2>&1; then
+    echo libboost1.81-dev
+  else
+    echo libboost-dev
+  fi
+}
+
 # seawall_setup build|test|drill|bench
 seawall_setup() {
   if command -v apt-get >/dev/null 2>&1 && command -v dpkg-query >/dev/null 2>&1; then
     local packages=(cmake ninja-build pkg-config libabsl-dev libfmt-dev libc6-dev)
     if [ -z "${CXX:-}" ]; then packages+=(g++); fi
     case "$1" in
-      test) packages+=(python3 doctest-dev libcpp-httplib-dev) ;;
+      test)
+        packages+=(python3 doctest-dev libcpp-httplib-dev libcurl4-openssl-dev libasio-dev "$(seawall_boost_package)"
+          libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev)
+        ;;
       drill) packages+=(libcpp-httplib-dev) ;;
       bench) packages+=(python3 libbenchmark-dev) ;;
     esac
@@ -95,7 +108,7 @@ seawall_setup() {
   elif command -v brew >/dev/null 2>&1; then
     local formulae=(cmake ninja pkg-config abseil fmt) formula missing=()
     case "$1" in
-      test) formulae+=(doctest cpp-httplib ccache) ;;
+      test) formulae+=(doctest cpp-httplib ccache curl grpc protobuf asio boost) ;;
       drill) formulae+=(cpp-httplib) ;;
       bench) formulae+=(google-benchmark) ;;
     esac

@@ -25,6 +25,7 @@
 #include "seawall/deadline.hpp"
 #include "seawall/fallback.hpp"
 #include "seawall/frame.hpp"
+#include "seawall/hedge.hpp"
 #include "seawall/pipeline.hpp"
 #include "seawall/retry.hpp"
 #include "seawall/rules.hpp"
@@ -46,6 +47,11 @@ class any_frame {
   virtual resolution on_time(call& c, instant now) = 0;
   virtual void cancel(call& c) = 0;
   virtual instant wake_at() const = 0;
+
+ private:
+  template <class>
+  friend class frame_stack;
+  any_frame* made_before_ = nullptr;
 };
 
 /// What a frame has inside it when it is not known until run time.
@@ -83,6 +89,21 @@ class frame_of final : public any_frame {
   Frame frame_;
 };
 
+template <class R>
+class frame_stack;
+
+/// Makes what a frame has inside it; a hedge asks for it several times.
+template <class R>
+class inner_maker {
+ public:
+  inner_maker(frame_stack<R>& stack, std::size_t layer) noexcept : stack_(&stack), layer_(layer) {}
+  frame_reference operator()() const { return frame_reference(stack_->make(layer_)); }
+
+ private:
+  frame_stack<R>* stack_;
+  std::size_t layer_;
+};
+
 /// A layer behind virtual functions, for results kept as S.
 template <class R>
 class any_layer {
@@ -95,9 +116,11 @@ class any_layer {
   virtual ~any_layer() = default;
 
   virtual layer_kind kind() const noexcept = 0;
+  virtual bool overlaps() const noexcept = 0;
+  virtual std::size_t inner_frames() const noexcept = 0;
   virtual bool needs_end_time() const noexcept = 0;
   virtual std::size_t frame_size() const noexcept = 0;
-  virtual any_frame* make_frame(void* where, std::uint8_t number, any_frame* inner) const = 0;
+  virtual any_frame* make_frame(void* where, std::uint8_t number, inner_maker<R> inner) const = 0;
   virtual std::optional<S> substitute(const attempt& a, const failure_view<S>& failure) const = 0;
   virtual std::optional<verdict> classify(const S& kept) const = 0;
 };
@@ -112,10 +135,12 @@ class layer_of final : public any_layer<R> {
   explicit layer_of(Layer layer) : layer_(std::move(layer)) {}
 
   layer_kind kind() const noexcept override { return Layer::kind; }
+  bool overlaps() const noexcept override { return Layer::overlaps; }
+  std::size_t inner_frames() const noexcept override { return Layer::inner_frames; }
   bool needs_end_time() const noexcept override { return layer_.needs_end_time(); }
   std::size_t frame_size() const noexcept override { return sizeof(frame); }
-  any_frame* make_frame(void* where, std::uint8_t number, any_frame* inner) const override {
-    return ::new (where) frame(layer_, number, [inner] { return frame_reference(inner); });
+  any_frame* make_frame(void* where, std::uint8_t number, inner_maker<R> inner) const override {
+    return ::new (where) frame(layer_, number, inner);
   }
   std::optional<S> substitute(const attempt& a, const failure_view<S>& failure) const override {
     if constexpr (requires { layer_.template substitute<R, S>(a, failure); }) {
@@ -136,52 +161,69 @@ class layer_of final : public any_layer<R> {
   Layer layer_;
 };
 
-/// The frames of one call, side by side in one block: in place for ordinary pipelines, else on the heap.
+/// The frames of one call in one block: in place for ordinary pipelines, else on the heap.
 template <class R>
 class frame_stack {
  public:
   using layers = std::vector<std::shared_ptr<const any_layer<R>>>;
 
-  explicit frame_stack(const layers& all, std::size_t bytes) : count_(all.size() + 1) {
+  /// `all` outlives this.
+  explicit frame_stack(const layers& all, std::size_t bytes) : layers_(all) {
     if (bytes > sizeof(in_place_)) heap_ = std::make_unique<std::byte[]>(bytes);
-    std::byte* at = heap_ != nullptr ? heap_.get() : in_place_;
-    // From the inside out; each needs the address of the one inside it.
-    frames_[count_ - 1] = ::new (static_cast<void*>(at)) frame_of<leaf_frame>();
-    at += rounded(sizeof(frame_of<leaf_frame>));
-    for (std::size_t i = all.size(); i > 0; --i) {
-      frames_[i - 1] = all[i - 1]->make_frame(at, static_cast<std::uint8_t>(i), frames_[i]);
-      at += rounded(all[i - 1]->frame_size());
-    }
+    free_ = heap_ != nullptr ? heap_.get() : in_place_;
+    outermost_ = make(0);
   }
   frame_stack(const frame_stack&) = delete;
   frame_stack& operator=(const frame_stack&) = delete;
   ~frame_stack() {
-    for (std::size_t i = 0; i < count_; ++i) frames_[i]->~any_frame();
+    while (last_made_ != nullptr) {
+      any_frame* const f = std::exchange(last_made_, last_made_->made_before_);
+      f->~any_frame();
+    }
   }
 
   static constexpr std::size_t max_layers = 32;
+  /// From the inside out: a frame with several inner ones has each of them with all that is further in.
   static std::size_t bytes_for(const layers& all) noexcept {
     std::size_t bytes = rounded(sizeof(frame_of<leaf_frame>));
-    for (const auto& l : all) bytes += rounded(l->frame_size());
+    for (std::size_t i = all.size(); i > 0; --i) {
+      bytes = rounded(all[i - 1]->frame_size()) + all[i - 1]->inner_frames() * bytes;
+    }
     return bytes;
   }
 
-  resolution start(call& c, instant now) { return frames_[0]->start(c, now); }
+  resolution start(call& c, instant now) { return outermost_->start(c, now); }
   resolution on_done(call& c, instant now, attempt_id id, const verdict& v) {
-    return frames_[0]->on_done(c, now, id, v);
+    return outermost_->on_done(c, now, id, v);
   }
-  resolution on_time(call& c, instant now) { return frames_[0]->on_time(c, now); }
-  void cancel(call& c) { frames_[0]->cancel(c); }
-  instant wake_at() const { return frames_[0]->wake_at(); }
+  resolution on_time(call& c, instant now) { return outermost_->on_time(c, now); }
+  void cancel(call& c) { outermost_->cancel(c); }
+  instant wake_at() const { return outermost_->wake_at(); }
 
  private:
+  friend inner_maker<R>;
+
   static constexpr std::size_t rounded(std::size_t size) noexcept {
     constexpr std::size_t to = alignof(std::max_align_t);
     return (size + to - 1) / to * to;
   }
 
-  std::size_t count_;
-  std::array<any_frame*, max_layers + 1> frames_;
+  // The frame of a layer, from 0, and what it has inside it at once.
+  any_frame* make(std::size_t layer) {
+    const bool leaf = layer == layers_.size();
+    std::byte* const where = free_;
+    free_ += rounded(leaf ? sizeof(frame_of<leaf_frame>) : layers_[layer]->frame_size());
+    any_frame* const made =
+        leaf ? ::new (static_cast<void*>(where)) frame_of<leaf_frame>()
+             : layers_[layer]->make_frame(where, static_cast<std::uint8_t>(layer + 1), {*this, layer + 1});
+    made->made_before_ = std::exchange(last_made_, made);
+    return made;
+  }
+
+  const layers& layers_;
+  any_frame* outermost_;
+  any_frame* last_made_ = nullptr;
+  std::byte* free_;
   std::unique_ptr<std::byte[]> heap_;
   alignas(std::max_align_t) std::byte in_place_[1536];
 };
@@ -201,8 +243,9 @@ struct fallback_config {
 /// shared (a pointer, which must outlive the pipeline).
 template <class R>
 struct pipeline_config {
-  using layer = std::variant<deadline_options, retry_options, circuit_breaker_options, circuit_breaker*,
-                             keyed<circuit_breaker>*, attempt_timeout_options, fallback_config<R>>;
+  using layer =
+      std::variant<deadline_options, retry_options, circuit_breaker_options, circuit_breaker*,
+                   keyed<circuit_breaker>*, attempt_timeout_options, hedge_options, fallback_config<R>>;
 
   std::string name = {};           ///< for error messages
   std::vector<layer> layers = {};  ///< at most 32
@@ -212,7 +255,7 @@ struct pipeline_config {
 ///
 /// Thread safety: shared objects safe. Copies share the layers.
 /// Cost: a virtual call a layer and function more than the static pipeline; no allocation while the frames fit into 1.5
-/// KiB (about ten layers).
+/// KiB (about ten layers; what is inside a hedge counts four times).
 template <class R>
 class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   using frames = detail::frame_stack<R>;
@@ -263,10 +306,19 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
 
   /// The breakers that this pipeline owns, outermost first.
   const std::vector<std::shared_ptr<circuit_breaker>>& breakers() const noexcept { return breakers_; }
+  /// The hedge that was made from options, if there is one: for its snapshot, and to reconfigure it.
+  const std::optional<hedge_layer>& hedging() const noexcept { return hedge_; }
 
   // For drivers.
 
   listener* events() const noexcept { return events_; }
+  /// Some layer has several attempts under way at once: a driver that cannot do that rejects every call.
+  bool overlapping() const noexcept {
+    for (const auto& l : layers_) {
+      if (l->overlaps()) return true;
+    }
+    return false;
+  }
   bool needs_end_time() const noexcept {
     for (const auto& l : layers_) {
       if (l->needs_end_time()) return true;
@@ -315,6 +367,11 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   std::optional<std::string> add_from(attempt_timeout_options o) {
     return add_valid<attempt_timeout_layer>(std::move(o));
   }
+  std::optional<std::string> add_from(hedge_options o) {
+    if (const auto error = validate(o)) return error->text(hedge_layer::policy_name);
+    add(hedge_.emplace(std::move(o)));
+    return std::nullopt;
+  }
   std::optional<std::string> add_from(circuit_breaker_options o) {
     if (const auto error = validate(o)) return error->text(circuit_breaker::policy_name);
     breakers_.push_back(std::make_shared<circuit_breaker>(std::move(o)));
@@ -334,6 +391,7 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
 
   typename frames::layers layers_;
   std::vector<std::shared_ptr<circuit_breaker>> breakers_;
+  std::optional<hedge_layer> hedge_;
   std::size_t bytes_ = 0;
   listener* events_ = nullptr;
 };

@@ -146,6 +146,14 @@ class call {
   static constexpr std::size_t max_launches = 4;
   static constexpr std::size_t max_cancels = 8;
 
+  /// Room for that, which drivers lend where attempts overlap. Others need less: calls that sleep should be small.
+  class room {
+    friend class call;
+    std::array<detail::late<launch>, max_launches> launches_;
+    std::array<detail::late<attempt_id>, max_cancels> cancels_;
+  };
+  void lend(room& r) noexcept { room_ = &r; }
+
   /// `outer` is the attempt of an enclosing call that this one runs in. Options and attempt may be null, and outlive this.
   call(instant started, idempotency declared, const call_options* options, const attempt* outer) noexcept
       : options_(options), started_(started), declared_(declared) {
@@ -162,6 +170,7 @@ class call {
         pipeline_events_(o.pipeline_events_),
         waker_(o.waker_),
         environment_(o.environment_),
+        room_(o.room_),
         started_(o.started_),
         deadline_(o.deadline_),
         attempt_deadline_(o.attempt_deadline_),
@@ -170,6 +179,7 @@ class call {
         declared_(o.declared_),
         retries_(o.retries_),
         retried_outside_(o.retried_outside_),
+        deposited_(o.deposited_),
         idempotency_key_(o.idempotency_key_) {}
 
   // What the caller said.
@@ -207,11 +217,16 @@ class call {
   void set_retried_outside() noexcept { retried_outside_ = true; }
   bool retries() const noexcept { return retries_; }
   void set_retries() noexcept { retries_ = true; }
+  /// Whether this call has yet to make its deposit in `budget`: a retry and a hedge that share one count the call once.
+  bool owes_deposit(const void* budget) noexcept { return std::exchange(deposited_, budget) != budget; }
   /// Makes the deadline of the whole call earlier; a later one changes nothing.
   void tighten_deadline(instant d) noexcept {
     if (d < deadline_) deadline_ = d;
     if (d < attempt_deadline_) attempt_deadline_ = d;
   }
+  /// A frame cannot do with an earlier time for the end of a success, this time: what drivers otherwise may give it.
+  void ask_end_time() noexcept { needs_end_time_ = true; }
+  bool needs_end_time() const noexcept { return needs_end_time_; }
   /// The deadline given to attempts that are started now. `attempt_scope` narrows it.
   instant attempt_deadline() const noexcept { return attempt_deadline_; }
 
@@ -245,7 +260,7 @@ class call {
     attempts_ = 1;
     next_id_ = 1;
     launches_ = 1;
-    launch_[0].set({.number = 1, .at = now, .deadline = attempt_deadline_});
+    launch_.set({.number = 1, .at = now, .deadline = attempt_deadline_});
     return 0;
   }
   /// Asks for the substitute of layer `source` (its number as given to its frame) in place of `failure`. It has until
@@ -261,8 +276,9 @@ class call {
   }
   /// Says that the result of attempt `id` is no longer wanted.
   void cancel_attempt(attempt_id id) noexcept {
-    assert(cancels_ < max_cancels);
-    if (cancels_ < max_cancels) cancelled_[cancels_++].set(id);
+    const std::size_t most = room_ != nullptr ? max_cancels : cancelled_.size();
+    assert(cancels_ < most);
+    if (cancels_ < most) cancelled(cancels_++).set(id);
   }
   /// Ends the call, or what is inside the frame that returns this, with a rejection. `v` is what layers outside learn.
   [[gnu::always_inline]] resolution reject(instant now, const rejection& what, const verdict& v) noexcept {
@@ -310,18 +326,18 @@ class call {
   template <class Start>
   void take_launches(Start&& start) {
     const std::size_t count = std::exchange(launches_, std::uint8_t{0});
-    for (std::size_t i = 0; i < count; ++i) start(launch_[i].get());
+    for (std::size_t i = 0; i < count; ++i) start(launched(i).get());
   }
   /// For drivers in which nothing overlaps: the only one.
   const launch& take_launch() noexcept {
     assert(launches_ == 1);
     launches_ = 0;
-    return launch_[0].get();
+    return launch_.get();
   }
   template <class Cancel>
   void take_cancels(Cancel&& cancel) {
     const std::size_t count = std::exchange(cancels_, std::uint8_t{0});
-    for (std::size_t i = 0; i < count; ++i) cancel(cancelled_[i].get());
+    for (std::size_t i = 0; i < count; ++i) cancel(cancelled(i).get());
   }
 
  private:
@@ -330,9 +346,14 @@ class call {
   random_source& random_outside() const noexcept;
   void inherit(const attempt& outer) noexcept;
   attempt_id push(const launch& l) noexcept {
-    assert(launches_ < max_launches);
-    if (launches_ < max_launches) launch_[launches_++].set(l);
+    const std::size_t most = room_ != nullptr ? max_launches : 1;
+    assert(launches_ < most);
+    if (launches_ < most) launched(launches_++).set(l);
     return l.id;
+  }
+  detail::late<launch>& launched(std::size_t i) noexcept { return i == 0 ? launch_ : room_->launches_[i]; }
+  detail::late<attempt_id>& cancelled(std::size_t i) noexcept {
+    return i < cancelled_.size() ? cancelled_[i] : room_->cancels_[i];
   }
 
   const call_options* options_;
@@ -340,6 +361,7 @@ class call {
   listener* pipeline_events_ = nullptr;
   seawall::waker* waker_ = nullptr;
   seawall::environment* environment_ = nullptr;
+  room* room_ = nullptr;
   instant started_ = {};
   instant deadline_ = instant::never();
   instant attempt_deadline_ = instant::never();
@@ -351,12 +373,15 @@ class call {
   bool retries_ = false;
   bool retried_outside_ = false;
   bool ended_ = false;
+  bool needs_end_time_ = false;
+  const void* deposited_ = nullptr;  // the budget of the last deposit
   std::string_view idempotency_key_ = {};
   std::string_view degraded_by_ = {};
   detail::late<ending> ending_;
   detail::late<rejection> rejection_;
-  std::array<detail::late<launch>, max_launches> launch_;
-  std::array<detail::late<attempt_id>, max_cancels> cancelled_;
+  // One attempt at a time: given up, asked for, given up again, before the driver looks.
+  detail::late<launch> launch_;
+  std::array<detail::late<attempt_id>, 4> cancelled_;
 };
 
 /// One try at the operation, as the operation sees it. Cheap to copy; valid while the operation runs: in the asynchronous

@@ -302,6 +302,8 @@ class breaker_layer : public layer_base {
     resolution enter(call& c, instant now, const admission& a) {
       permit_ = a.held;
       held_ = true;
+      // Its success closes the breaker, from that moment on.
+      if (a.held.probe != 0) c.ask_end_time();
       return note(c, now, this->inner().start(c, now));
     }
 
@@ -322,8 +324,13 @@ class breaker_layer : public layer_base {
     }
 
     resolution wait(call& c, instant now) {
+      // The caller's own deadline, which no layer need watch over.
+      if (now >= c.deadline()) {
+        let_go();
+        return c.reject(now, {.policy = "deadline", .why = reason::deadline_exceeded}, verdict::cancelled());
+      }
       const admission a = breaker_->acquire_or_wait(now, node_, random_of{c});
-      look_again_ = a.look_again;
+      look_again_ = this->earlier(a.look_again, c.deadline());
       switch (a.how) {
         case admission::kind::admitted: return enter(c, now, a);
         case admission::kind::waiting: return {};

@@ -16,6 +16,22 @@
 
 namespace seawall {
 
+/// Why a hedge started another attempt.
+enum class hedge_reason : std::uint8_t {
+  delay,    ///< those under way had not answered in time
+  failure,  ///< one of them failed
+};
+
+/// What kept a hedge from starting another attempt.
+enum class hedge_withheld_by : std::uint8_t {
+  nothing,
+  slow,     ///< too many calls reach the delay: everything is slow
+  useless,  ///< hedges hardly ever come first
+  load,     ///< the user's load function
+  chance,   ///< the reissue probability
+  budget,   ///< the retry budget is spent
+};
+
 namespace event {
 
 /// A policy said no. Emitted once for each time, also if a retry outside it tries again.
@@ -38,6 +54,22 @@ struct retry_scheduled {
 struct gave_up {
   const ending& what;
   verdict failure;
+  instant at;
+};
+
+/// A hedge starts another attempt.
+struct hedged {
+  std::string_view name;  ///< the hedge's
+  std::uint32_t attempt;  ///< number that the attempt will have
+  duration after;         ///< since the first attempt of the hedge began
+  hedge_reason why;
+  instant at;
+};
+
+/// A hedge would have started another attempt.
+struct hedge_withheld {
+  std::string_view name;  ///< the hedge's
+  hedge_withheld_by by;
   instant at;
 };
 
@@ -75,6 +107,8 @@ class listener {
   virtual void on(const event::rejected&) noexcept {}
   virtual void on(const event::retry_scheduled&) noexcept {}
   virtual void on(const event::gave_up&) noexcept {}
+  virtual void on(const event::hedged&) noexcept {}
+  virtual void on(const event::hedge_withheld&) noexcept {}
   virtual void on(const event::fallback_used&) noexcept {}
   virtual void on(const event::state_changed&) noexcept {}
 };
@@ -88,6 +122,8 @@ class listening final : public listener {
   void on(const event::rejected& e) noexcept override { pass(e); }
   void on(const event::retry_scheduled& e) noexcept override { pass(e); }
   void on(const event::gave_up& e) noexcept override { pass(e); }
+  void on(const event::hedged& e) noexcept override { pass(e); }
+  void on(const event::hedge_withheld& e) noexcept override { pass(e); }
   void on(const event::fallback_used& e) noexcept override { pass(e); }
   void on(const event::state_changed& e) noexcept override { pass(e); }
 

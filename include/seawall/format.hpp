@@ -11,6 +11,8 @@
 
 #include "seawall/core/breaker_options.hpp"
 #include "seawall/event.hpp"
+#include "seawall/hedge.hpp"
+#include "seawall/latency_window.hpp"
 #include "seawall/options.hpp"
 #include "seawall/retry_budget.hpp"
 #include "seawall/text.hpp"
@@ -47,6 +49,8 @@ inline std::string logged(health h) { return std::string(to_string(h)); }
 inline std::string logged(again a) { return std::string(to_string(a)); }
 inline std::string logged(reason r) { return std::string(to_string(r)); }
 inline std::string logged(give_up g) { return std::string(to_string(g)); }
+inline std::string logged(hedge_reason r) { return std::string(to_string(r)); }
+inline std::string logged(hedge_withheld_by w) { return std::string(to_string(w)); }
 inline std::string logged(breaker_state s) { return std::string(to_string(s)); }
 inline std::string logged(const rejection& r) { return describe(r); }
 inline std::string logged(const ending& e) { return describe(e); }
@@ -80,11 +84,34 @@ inline std::string logged(const retry_budget_snapshot& s) {
                      s.repetitions, s.calls);
 }
 
+inline std::string logged(const latency_snapshot& s) {
+  return fmt::format("latency_window '{}' p50 {}, p90 {}, p95 {}, p99 {}, p99.9 {} of {}", s.name,
+                     to_text(s.p50), to_text(s.p90), to_text(s.p95), to_text(s.p99), to_text(s.p999),
+                     s.count);
+}
+
+inline std::string logged(const hedge_snapshot& s) {
+  const core::hedge_totals& t = s.totals;
+  const char* const state = s.slow ? "off, everything is slow" : s.useless ? "off, of no use" : "on";
+  return fmt::format(
+      "hedge '{}' {}: after {}, {} hedges ({} won), {} after failures, withheld: {} slow, {} useless, {} load, {} "
+      "chance, {} budget",
+      s.name, state, to_text(s.delay), t.hedges, t.wins, t.after_failure, t.withheld_slow, t.withheld_useless,
+      t.withheld_load, t.withheld_chance, t.withheld_budget);
+}
+
 inline std::string logged(const event::rejected& e) { return "rejected: " + describe(e.what); }
 inline std::string logged(const event::gave_up& e) { return describe(e.what) + ": " + logged(e.failure); }
 inline std::string logged(const event::retry_scheduled& e) {
   return fmt::format("attempt {} failed ({}), the next one in {}", e.attempt, logged(e.failure),
                      to_text(e.delay));
+}
+inline std::string logged(const event::hedged& e) {
+  return fmt::format("hedge '{}' starts attempt {} after {}: {}", e.name, e.attempt, to_text(e.after),
+                     logged(e.why));
+}
+inline std::string logged(const event::hedge_withheld& e) {
+  return fmt::format("hedge '{}' starts no further attempt: {}", e.name, logged(e.by));
 }
 inline std::string logged(const event::fallback_used& e) {
   return fmt::format("fallback '{}' used: {}", e.name, logged(e.failure));
@@ -100,8 +127,9 @@ concept one_of = (std::same_as<T, Known> || ...);
 template <class T>
 concept loggable =
     one_of<T, duration, instant, health, again, verdict, reason, give_up, rejection, ending, breaker_state,
-           breaker_snapshot, retry_budget_snapshot, core::window_counts, event::rejected, event::gave_up,
-           event::retry_scheduled, event::fallback_used, event::state_changed>;
+           breaker_snapshot, retry_budget_snapshot, core::window_counts, hedge_reason, hedge_withheld_by,
+           hedge_snapshot, latency_snapshot, event::rejected, event::gave_up, event::retry_scheduled,
+           event::hedged, event::hedge_withheld, event::fallback_used, event::state_changed>;
 
 }  // namespace detail
 

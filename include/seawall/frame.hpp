@@ -6,6 +6,7 @@
 // nested in the frame of the layer outside it. Frames decide; drivers act. docs/writing-a-policy.md has an example.
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 
 #include "seawall/call.hpp"
@@ -31,7 +32,7 @@ namespace seawall {
 /// - Instead of `end_straight`, the frame may be moved, and goes on as if `start` had been called.
 ///
 /// `now` is monotonic within a call. For a success it may be the instant at which the call began, unless a layer
-/// `needs_end_time`. A frame that dies undecided releases what it holds.
+/// `needs_end_time`, or a frame has asked for it (`call::ask_end_time`). A frame that dies undecided releases what it holds.
 ///
 /// Thread safety: none; the driver serialises. Frames allocate nothing, lock nothing of their own, read no clock.
 template <class F>
@@ -58,13 +59,16 @@ enum class layer_kind : std::uint8_t {
 };
 
 /// The common part of layers: answers that most give. A layer hides what it answers differently, and has
-/// `template <class Inner> class frame`, constructed from `(const layer&, std::uint8_t number, make_inner)`.
+/// `template <class Inner> class frame`, constructed from `(const layer&, std::uint8_t number, make_inner)`. `make_inner` is
+/// trivially copyable, no larger than two pointers, and may be kept and called for as long as the frame lives.
 struct layer_base {
   static constexpr layer_kind kind = layer_kind::other;
   /// It starts an operation more than once: the operation must be declared idempotent or not.
   static constexpr bool repeats = false;
-  /// It has several attempts under way at once: the driver must let them overlap.
+  /// It has several attempts under way at once: the driver must be one in which they overlap.
   static constexpr bool overlaps = false;
+  /// How many inner frames its frame makes at most.
+  static constexpr std::size_t inner_frames = 1;
   /// It waits for shared state: the driver must supply a waker.
   static constexpr bool waits = false;
   /// Its frame has `start_straight`.

@@ -16,21 +16,31 @@
 
 namespace seawall {
 
+namespace detail {
+
+struct no_key {
+  no_key() = default;
+  constexpr explicit no_key(std::string_view) noexcept {}
+  constexpr operator std::string_view() const noexcept { return {}; }
+};
+
+}  // namespace detail
+
 /// An operation with its declaration; made by `idempotent`, `idempotent_by` and `non_idempotent`.
-template <class Op, idempotency Declared>
+template <class Op, idempotency Declared, class Key = detail::no_key>
 class declared_operation {
  public:
   static constexpr idempotency declared = Declared;
 
-  explicit declared_operation(Op op, std::string key = {}) : op_(std::move(op)), key_(std::move(key)) {}
+  explicit declared_operation(Op op, Key key = {}) : op_(std::move(op)), key_(std::move(key)) {}
 
   Op& operation() noexcept { return op_; }
   const Op& operation() const noexcept { return op_; }
   std::string_view key() const noexcept { return key_; }
 
  private:
-  Op op_;
-  std::string key_;
+  [[no_unique_address]] Op op_;
+  [[no_unique_address]] Key key_;
 };
 
 /// Executing it twice is as good as once: reading, setting a value, deleting.
@@ -41,8 +51,10 @@ declared_operation<std::decay_t<Op>, idempotency::idempotent> idempotent(Op&& op
 
 /// Idempotent because the dependency recognises `key`, which every attempt carries (`attempt::idempotency_key()`).
 template <class Op>
-declared_operation<std::decay_t<Op>, idempotency::idempotent> idempotent_by(std::string key, Op&& op) {
-  return declared_operation<std::decay_t<Op>, idempotency::idempotent>(std::forward<Op>(op), std::move(key));
+declared_operation<std::decay_t<Op>, idempotency::idempotent, std::string> idempotent_by(std::string key,
+                                                                                         Op&& op) {
+  return declared_operation<std::decay_t<Op>, idempotency::idempotent, std::string>(std::forward<Op>(op),
+                                                                                    std::move(key));
 }
 
 /// Executing it twice would do harm: it is repeated only where it provably was not executed, and never hedged.
@@ -60,11 +72,11 @@ struct operation_view {
   static std::string_view key(const Op&) noexcept { return {}; }
 };
 
-template <class Op, idempotency D>
-struct operation_view<declared_operation<Op, D>> {
+template <class Op, idempotency D, class Key>
+struct operation_view<declared_operation<Op, D, Key>> {
   static constexpr idempotency declared = D;
   static auto& bare(auto& op) noexcept { return op.operation(); }
-  static std::string_view key(const declared_operation<Op, D>& op) noexcept { return op.key(); }
+  static std::string_view key(const declared_operation<Op, D, Key>& op) noexcept { return op.key(); }
 };
 
 template <class Op>

@@ -55,6 +55,7 @@ constexpr verdict verdict_of(const rejection& r) noexcept {
     case reason::deadline_exceeded:
     case reason::deadline_expired:
     case reason::shut_down:
+    case reason::wrong_driver:
     case reason::cancelled: return verdict::cancelled();
     case reason::timed_out:
     case reason::threw: return verdict::transient();

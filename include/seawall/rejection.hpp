@@ -27,6 +27,7 @@ enum class reason : std::uint8_t {
   no_answer,          ///< an asynchronous operation let go of its completion without a result
   threw,              ///< an asynchronous operation threw although its result tells of failures; see `detail`
   shut_down,          ///< the scheduler that ran the call has shut down
+  wrong_driver,       ///< the driver cannot run a layer of this pipeline; see `detail`
   custom,             ///< a policy that seawall does not know; see `detail`
 };
 

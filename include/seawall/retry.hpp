@@ -107,12 +107,12 @@ class retry_layer : public layer_base {
       // Last: what is not straight must not have been counted.
       if (!this->inner().start_straight(c, now)) [[unlikely]]
         return false;
-      if (auto* const budget = this->layer().budget_) budget->deposit(now);
+      deposit(c, now);
       return true;
     }
     resolution start(call& c, instant now) {
       begin(c);
-      if (auto* const budget = this->layer().budget_) budget->deposit(now);
+      deposit(c, now);
       return settle(c, now, this->inner().start(c, now));
     }
     resolution on_done(call& c, instant now, attempt_id id, const verdict& v) {
@@ -141,6 +141,11 @@ class retry_layer : public layer_base {
       schedule_ = {};
       yields_ = c.retried_outside() && this->layer().options_.nested == when_nested::yield;
       c.set_retries();
+    }
+
+    [[gnu::always_inline]] void deposit(call& c, instant now) const {
+      auto* const budget = this->layer().budget_;
+      if (budget != nullptr && c.owes_deposit(budget)) budget->deposit(now);
     }
 
     resolution settle(call& c, instant now, const resolution& r) {

@@ -32,8 +32,10 @@
                   "fallback turns failures into answers, so that a breaker outside it would never trip: it must come before it") \
                   row(one_retry, count(layers, layer_kind::retry) <= 1,                                                          \
                       "retry inside retry multiplies the attempts: use one, with more attempts")                                 \
-                      row(classify_innermost, is_last(layers, layer_kind::classify),                                             \
-                          "classify reads the result of an attempt and must be the innermost layer")
+                      row(one_hedge, count(layers, layer_kind::hedge) <= 1,                                                      \
+                          "hedge inside hedge multiplies the attempts: use one, with more attempts")                             \
+                          row(classify_innermost, is_last(layers, layer_kind::classify),                                         \
+                              "classify reads the result of an attempt and must be the innermost layer")
 
 namespace seawall {
 

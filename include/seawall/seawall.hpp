@@ -12,9 +12,12 @@
 #include "seawall/exec/async.hpp"       // IWYU pragma: export
 #include "seawall/exec/blocking.hpp"    // IWYU pragma: export
 #include "seawall/exec/pool.hpp"        // IWYU pragma: export
+#include "seawall/exec/sleep.hpp"       // IWYU pragma: export
 #include "seawall/expected.hpp"         // IWYU pragma: export
 #include "seawall/fallback.hpp"         // IWYU pragma: export
+#include "seawall/hedge.hpp"            // IWYU pragma: export
 #include "seawall/keyed.hpp"            // IWYU pragma: export
+#include "seawall/latency_window.hpp"   // IWYU pragma: export
 #include "seawall/pipeline.hpp"         // IWYU pragma: export
 #include "seawall/propagation.hpp"      // IWYU pragma: export
 #include "seawall/retry.hpp"            // IWYU pragma: export

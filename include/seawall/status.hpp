@@ -55,6 +55,7 @@ constexpr absl::StatusCode code_of(reason r) noexcept {
     case reason::limit_reached: return absl::StatusCode::kResourceExhausted;
     case reason::no_answer:
     case reason::threw: return absl::StatusCode::kUnknown;
+    case reason::wrong_driver: return absl::StatusCode::kFailedPrecondition;
     default: return absl::StatusCode::kUnavailable;
   }
 }
@@ -76,6 +77,7 @@ inline std::string_view from_absl(absl::string_view s) noexcept { return {s.data
 inline constexpr std::string_view rejection_payload = "seawall/rejection";
 inline constexpr std::string_view pushback_payload = "seawall/retry-after";
 inline constexpr std::string_view not_executed_payload = "seawall/not-executed";
+inline constexpr std::string_view do_not_retry_payload = "seawall/do-not-retry";
 
 inline std::optional<std::int64_t> parse_int64(std::string_view text) noexcept {
   std::int64_t value = 0;
@@ -170,6 +172,12 @@ inline absl::Status not_executed(absl::Status s) {
   return s;
 }
 
+/// Adds the dependency's wish not to be asked again with this request, whatever the code says: gRPC's negative pushback.
+inline absl::Status do_not_retry(absl::Status s) {
+  s.SetPayload(detail::to_absl(detail::do_not_retry_payload), absl::Cord());
+  return s;
+}
+
 /// The wish of the dependency, or the time left of the policy that rejected.
 inline std::optional<duration> retry_after_of(const absl::Status& s) {
   if (s.ok()) return std::nullopt;
@@ -191,6 +199,8 @@ inline verdict classify_failure(const absl::Status& s) {
   verdict v = classify(s.code());
   if (const auto d = retry_after_of(s)) v.retry_after = *d;
   if (detail::payload(s, detail::not_executed_payload)) v.again = again::always;
+  // Last: it may be true that nothing was executed.
+  if (detail::payload(s, detail::do_not_retry_payload)) v.again = again::never;
   return v;
 }
 

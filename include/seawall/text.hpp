@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "seawall/event.hpp"
 #include "seawall/options.hpp"
 #include "seawall/rejection.hpp"
 
@@ -27,6 +28,7 @@ constexpr std::string_view to_string(reason r) noexcept {
     case reason::no_answer: return "no_answer";
     case reason::threw: return "threw";
     case reason::shut_down: return "shut_down";
+    case reason::wrong_driver: return "wrong_driver";
     case reason::custom: return "custom";
   }
   return "?";
@@ -42,6 +44,26 @@ constexpr std::string_view to_string(give_up g) noexcept {
     case give_up::pushback: return "pushback";
     case give_up::not_repeatable: return "not_repeatable";
     case give_up::nested: return "nested";
+  }
+  return "?";
+}
+
+constexpr std::string_view to_string(hedge_reason r) noexcept {
+  switch (r) {
+    case hedge_reason::delay: return "delay";
+    case hedge_reason::failure: return "failure";
+  }
+  return "?";
+}
+
+constexpr std::string_view to_string(hedge_withheld_by w) noexcept {
+  switch (w) {
+    case hedge_withheld_by::nothing: return "nothing";
+    case hedge_withheld_by::slow: return "slow";
+    case hedge_withheld_by::useless: return "useless";
+    case hedge_withheld_by::load: return "load";
+    case hedge_withheld_by::chance: return "chance";
+    case hedge_withheld_by::budget: return "budget";
   }
   return "?";
 }
@@ -67,6 +89,7 @@ constexpr std::string_view phrase(reason r) noexcept {
     case reason::threw: return " threw";
     case reason::shut_down: return " has shut down";
     case reason::none:
+    case reason::wrong_driver:
     case reason::custom: return " rejected the call";
   }
   return "";
@@ -96,8 +119,9 @@ inline void append_name(std::string& out, std::string_view name) {
 inline std::string describe(const rejection& r) {
   std::string out(r.why == reason::cancelled ? "the call was cancelled by its caller" : r.policy);
   detail::append_name(out, r.name);
-  if (r.why == reason::custom && !r.detail.empty()) return out.append(": ").append(r.detail);
   if (r.why == reason::threw && !r.detail.empty()) return out.append(" threw: ").append(r.detail);
+  const bool in_its_own_words = r.why == reason::custom || r.why == reason::wrong_driver;
+  if (in_its_own_words && !r.detail.empty()) return out.append(": ").append(r.detail);
   if (!r.detail.empty()) out.append(" (").append(r.detail).append(")");
   out.append(detail::phrase(r.why));
   if (r.has_retry_after()) out.append(" for another ").append(to_text(r.retry_after));

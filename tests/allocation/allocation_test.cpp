@@ -105,6 +105,29 @@ TEST_CASE("no allocation on the success path of pipelines: static, dynamic, keye
   CHECK(allocations_of([&] { CHECK(five.run(seawall::idempotent([] { return 7; })) == 7); }) == 0);
 }
 
+// Its frames, that is: the driver is another matter.
+TEST_CASE("no allocation in the frames of a hedge, whether or not there is a second attempt") {
+  seawall::retry_budget budget({.ratio = 1});
+  seawall::circuit_breaker breaker;
+  const auto pipeline =
+      seawall::compose(seawall::deadline({.after = 1s}),
+                       seawall::hedge({.after = 10ms, .budget = &budget, .reached_max = 1, .wins_min = 0}),
+                       seawall::breaker(breaker), seawall::attempt_timeout({.after = 1s}));
+  CHECK(allocations_of([&] {
+          for (const bool hedged : {false, true}) {
+            seawall::call c(seawall::instant(), seawall::idempotency::idempotent, nullptr, nullptr);
+            seawall::call::room room;
+            c.lend(room);
+            auto frame = pipeline.make_frame();
+            const seawall::instant later = seawall::instant() + 10ms;
+            frame.start(c, seawall::instant());
+            if (hedged) frame.on_time(c, later);
+            CHECK(c.pending_launches() == (hedged ? 2U : 1U));
+            CHECK(frame.on_done(c, later, 0, seawall::verdict::ok()).v.success);
+          }
+        }) == 0);
+}
+
 TEST_CASE("no allocation for a substitute, nor for a rejection that carries its code alone") {
   seawall::circuit_breaker breaker({.rejections = seawall::rejection_detail::code_only});
   breaker.isolate();

@@ -9,6 +9,7 @@
 #include "seawall/seawall.hpp"
 #include "seawall/testing/script.hpp"
 #include "support.hpp"
+#include "support/overlap.hpp"
 #include <doctest/doctest.h>
 
 namespace {
@@ -52,6 +53,51 @@ TEST_CASE("any_pipeline with a fallback function of the error, and with shared b
   REQUIRE(pipeline.ok());
   CHECK(*run(clock, *pipeline, seawall::idempotent([]() -> result { return 7; })) == 9);
   CHECK(seawall_test::contains(told, "'shared' is isolated"));
+}
+
+TEST_CASE("any_pipeline with a hedge rejects every blocking call, and says which drivers can run it") {
+  virtual_clock clock;
+  const auto hedged = dynamic::from({.layers = {seawall::fallback_config<result>{.source = result(9)},
+                                                seawall::hedge_options{.name = "h"}, plain_retry()}});
+  REQUIRE(hedged.ok());
+  CHECK(hedged->overlapping());
+  CHECK(hedged->hedging()->name() == "h");
+  int runs = 0;
+  const auto op = seawall::idempotent([&runs]() -> result { return ++runs; });
+  seawall::call_report report;
+  const result refused = run(clock, *hedged, {.report = &report}, op);
+  CHECK(refused.status().code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(seawall_test::contains(
+      refused.status(),
+      "hedge needs a driver in which attempts overlap: use run_on(pool, op), start(scheduler, op, "
+      "done) or co_await async(scheduler, op)"));
+  CHECK(report.rejected == seawall::reason::wrong_driver);
+  CHECK(runs == 0);
+  // Nor is it tried again by an enclosing call, or held against the dependency.
+  CHECK(seawall::classify(refused.status()) == seawall::verdict::cancelled());
+  CHECK_FALSE(dynamic::from({.layers = {plain_retry()}})->overlapping());
+  CHECK_FALSE(dynamic::from({.layers = {plain_retry()}})->hedging());
+  CHECK(dynamic(seawall::compose(seawall::hedge())).overlapping());
+}
+
+TEST_CASE("any_pipeline: each attempt of a hedge has frames of its own") {
+  seawall::circuit_breaker shared;
+  const auto pipeline = dynamic::from(
+      {.layers = {seawall::deadline_options{}, seawall::hedge_options{.max_attempts = 4, .after = 10ms},
+                  &shared, seawall::attempt_timeout_options{.after = 45ms}}});
+  REQUIRE(pipeline.ok());
+  const auto ok = seawall::verdict::ok();
+  seawall_test::overlapping_call won(*pipeline, {{1s, ok}, {1s, ok}, {1s, ok}, {1ms, ok}});
+  CHECK(won.run().v.success);
+  CHECK(won.winner() == 4);
+  CHECK(won.under_way() == 0);
+  CHECK(shared.snapshot(seawall::instant() + 1s).counts.over_time.calls == 1);
+  seawall_test::overlapping_call failed(*pipeline, {});
+  CHECK_FALSE(failed.run().v.success);
+  CHECK(
+      failed.story() ==
+      "start 1 at 0s, start 2 at 10ms, start 3 at 20ms, start 4 at 30ms, cancel 1 at 45ms, cancel 2 at 55ms, "
+      "cancel 3 at 65ms, cancel 4 at 75ms");
 }
 
 TEST_CASE(

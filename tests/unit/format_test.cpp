@@ -80,6 +80,25 @@ TEST_CASE("format: a retry budget") {
       "retry_budget 'b' 1 left (2 repetitions of 10 calls)");
 }
 
+TEST_CASE("format: a hedge and its latencies") {
+  hedge_snapshot s{.name = "h", .delay = 10ms, .totals = {.hedges = 7, .after_failure = 2, .wins = 5}};
+  s.totals.withheld_slow = 1;
+  s.totals.withheld_useless = 2;
+  s.totals.withheld_load = 3;
+  s.totals.withheld_chance = 4;
+  s.totals.withheld_budget = 6;
+  const std::string rest =
+      ": after 10ms, 7 hedges (5 won), 2 after failures, withheld: 1 slow, 2 useless, 3 load, 4 chance, 6 budget";
+  CHECK(fmt::format("{}", s) == "hedge 'h' on" + rest);
+  s.useless = true;
+  CHECK(fmt::format("{}", s) == "hedge 'h' off, of no use" + rest);
+  s.slow = true;
+  CHECK(fmt::format("{}", s) == "hedge 'h' off, everything is slow" + rest);
+  CHECK(fmt::format("{}", latency_snapshot{"w", 9, 1ms, 2ms, 3ms, 4ms, 5ms}) ==
+        "latency_window 'w' p50 1ms, p90 2ms, p95 3ms, p99 4ms, p99.9 5ms of 9");
+  CHECK(fmt::format("{} {}", hedge_reason::failure, hedge_withheld_by::useless) == "failure useless");
+}
+
 TEST_CASE("format: events") {
   const rejection r{.policy = "p", .why = reason::isolated};
   const ending e{.why = give_up::max_attempts, .attempts = 2, .elapsed = 1s};
@@ -88,6 +107,10 @@ TEST_CASE("format: events") {
         "retry gave up after 2 attempts in 1s: failure, unhealthy, again if_idempotent");
   CHECK(fmt::format("{}", event::retry_scheduled{"n", 2, 50ms, false, verdict::permanent(), instant()}) ==
         "attempt 2 failed (failure, unhealthy, again never), the next one in 50ms");
+  CHECK(fmt::format("{}", event::hedged{"h", 2, 10ms, hedge_reason::delay, instant()}) ==
+        "hedge 'h' starts attempt 2 after 10ms: delay");
+  CHECK(fmt::format("{}", event::hedge_withheld{"h", hedge_withheld_by::budget, instant()}) ==
+        "hedge 'h' starts no further attempt: budget");
   CHECK(fmt::format("{}", event::fallback_used{"cache", verdict::cancelled(), instant()}) ==
         "fallback 'cache' used: failure, silent, again never");
   CHECK(fmt::format(

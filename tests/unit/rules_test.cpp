@@ -70,7 +70,8 @@ TEST_CASE("rules: every nonsensical order breaks the rule that is about it") {
         row{{fallback_, retry_, fallback_}, "fallback_outside_repeats"},
         row{{breaker_, fallback_}, "fallback_outside_breaker"},
         row{{fallback_, breaker_, fallback_}, "fallback_outside_breaker"}, row{{retry_, retry_}, "one_retry"},
-        row{{retry_, breaker_, retry_}, "one_retry"}, row{{classify_, other_}, "classify_innermost"},
+        row{{retry_, breaker_, retry_}, "one_retry"}, row{{hedge_, hedge_}, "one_hedge"},
+        row{{hedge_, retry_, hedge_}, "one_hedge"}, row{{classify_, other_}, "classify_innermost"},
         row{{classify_, classify_}, "classify_innermost"},
         row{{classify_, retry_, classify_}, "classify_innermost"}}) {
     const std::string_view expected = rule;  // clang 14 cannot capture a structured binding
@@ -93,6 +94,7 @@ TEST_CASE("rules: orders that make sense are let through") {
                              {deadline_, deadline_, retry_},
                              {deadline_, hedge_, retry_, timeout_},
                              {retry_, hedge_},
+                             {breaker_, hedge_, breaker_, timeout_},
                              {timeout_, timeout_},
                              {deadline_, fallback_, retry_},
                              {fallback_, timeout_, breaker_}};
@@ -105,6 +107,7 @@ TEST_CASE("rules: each rule is broken by some order that breaks no other") {
                                                    {"fallback_outside_repeats", {retry_, fallback_}},
                                                    {"fallback_outside_breaker", {breaker_, fallback_}},
                                                    {"one_retry", {retry_, retry_}},
+                                                   {"one_hedge", {hedge_, hedge_}},
                                                    {"classify_innermost", {classify_, other_}}};
   REQUIRE(only.size() == std::size(order_rules));
   for (const order_rule& rule : order_rules) {
@@ -142,6 +145,7 @@ TEST_CASE("rules: any_pipeline refuses the same orders with the same words") {
       {"fallback_outside_repeats", {retry_options{}, answer{.source = absl::StatusOr<int>(1)}}},
       {"fallback_outside_breaker", {circuit_breaker_options{}, answer{.source = absl::StatusOr<int>(1)}}},
       {"one_retry", {retry_options{}, retry_options{}}},
+      {"one_hedge", {hedge_options{}, retry_options{}, hedge_options{}}},
   };
   CHECK(std::size(rows) == std::size(order_rules) - 1);
   for (const auto& [name, order] : rows) {

@@ -91,6 +91,7 @@ TEST_CASE("status: the code of each rejection") {
   CHECK(code_of(reason::no_answer) == code::kUnknown);
   CHECK(code_of(reason::threw) == code::kUnknown);
   CHECK(code_of(reason::shut_down) == code::kUnavailable);
+  CHECK(code_of(reason::wrong_driver) == code::kFailedPrecondition);
   CHECK(code_of(reason::custom) == code::kUnavailable);
 }
 
@@ -207,4 +208,16 @@ TEST_CASE("status: saying why nothing more was tried keeps code and payloads") {
   outcome_traits<absl::StatusOr<int>>::annotate(either,
                                                 {.why = give_up::budget, .attempts = 1, .elapsed = 1s});
   CHECK(message(either.status()) == "retry gave up after 1 attempt in 1s, the retry budget is spent: x");
+}
+
+TEST_CASE("status: a wish not to be asked again stops repetitions, and says nothing else") {
+  const absl::Status sick = do_not_retry(absl::UnavailableError("restarting"));
+  CHECK(classify(sick).again == again::never);
+  CHECK(classify(sick).health == health::unhealthy);
+  CHECK(!classify(sick).has_pushback());
+  CHECK(message(sick) == "restarting");
+  // Stronger than what is known about the request, whichever came first.
+  CHECK(classify(not_executed(sick)).again == again::never);
+  CHECK(classify(do_not_retry(not_executed(absl::UnavailableError("x")))).again == again::never);
+  CHECK(do_not_retry(absl::OkStatus()).ok());
 }

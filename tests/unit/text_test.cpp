@@ -90,6 +90,8 @@ TEST_CASE("text: each rejection in words") {
         row{{.policy = "scheduler", .why = reason::shut_down}, "scheduler has shut down"},
         row{{.policy = "mine", .why = reason::custom, .detail = "too hot"}, "mine: too hot"},
         row{{.policy = "mine", .why = reason::custom}, "mine rejected the call"},
+        row{{.policy = "run", .why = reason::wrong_driver, .detail = "not here"}, "run: not here"},
+        row{{.policy = "run", .why = reason::wrong_driver}, "run rejected the call"},
         row{{.policy = "mine", .why = reason::none}, "mine rejected the call"}}) {
     CHECK(describe(r) == text);
   }

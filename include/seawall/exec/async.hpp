@@ -201,11 +201,14 @@ class async_call final : public waker, recipient, reading_work, timer_work {
  private:
   struct slot : attempt_slot<S> {
     [[no_unique_address]] typename Launch::state room;
-    slot* next_more = nullptr;
   };
-  // Sequential pipelines have one attempt at a time, and a late one now and then; of those built at run time nobody knows.
-  static constexpr std::size_t slots_in_place = requires { requires Pipeline::overlaps; }
-  ? 2 : 1;
+  struct more_slot : slot {
+    more_slot* next = nullptr;
+  };
+  // Sequential pipelines have one attempt at a time, and a late one now and then; pipelines built at run time do not say.
+  static constexpr bool overlaps = requires { requires Pipeline::overlaps; };
+  static constexpr std::size_t slots_in_place = overlaps ? 2 : 1;
+  static constexpr bool may_overlap = !requires { requires !Pipeline::overlaps; };
 
   union late_frame {
     explicit late_frame(const Pipeline& p) : value(p.make_frame()) {}
@@ -249,13 +252,14 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     prepare_call();
   }
   ~async_call() {
-    while (more_ != nullptr) delete std::exchange(more_, more_->next_more);
+    while (more_ != nullptr) delete std::exchange(more_, more_->next);
   }
 
   void prepare_call() {
     call_.set_idempotency_key(view::key(op_));
     if (pipeline_.events() != nullptr) call_.set_pipeline_events(pipeline_.events());
     if constexpr (Pipeline::waits) call_.set_waker(this);
+    if constexpr (may_overlap) call_.lend(room_);
     if constexpr (has_options) {
       if (options_.retried_outside()) call_.set_retried_outside();
     }
@@ -377,6 +381,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
           last.emplace(conclusion());
         } else if (!lost_) {
           if constexpr (requires { scheduler_.work_finished(); }) scheduler_.work_finished();
+        } else {
+          let_go_of_handle();
         }
         done_.reset();
         kept_.reset();
@@ -419,7 +425,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     --attempts_in_flight_;
     if (!wanted) return;
     const verdict v = s.is_substitute ? outcome_traits<S>::classify(*kept_) : pipeline_.classify(*kept_);
-    if (!v.success || call_.report() != nullptr || pipeline_.needs_end_time()) now_ = scheduler_.now();
+    if (!v.success || call_.report() != nullptr || call_.needs_end_time() || pipeline_.needs_end_time())
+      now_ = scheduler_.now();
     resolution r = end_frames(s.id, v);
     advance(r);
   }
@@ -486,8 +493,9 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   void set_timer() {
     const instant at = frame_.value.wake_at();
-    // An earlier one does as well: it will look, and arm again.
-    if (at >= armed_for_) return;
+    // An earlier one does as well: it will look, and arm again. What a handle refers to may go before the call does: a timer
+    // is the call's place among those that are dropped then, even if it is never due.
+    if (at >= armed_for_ && (timer_armed_ || !scheduler_handle<Scheduler>)) return;
     if (timer_armed_ && !scheduler_.cancel(timer_)) return;  // it is due, and its mail under way
     armed_for_ = at;
     timer_armed_ = true;
@@ -526,17 +534,17 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     for (slot& s : slots_) {
       if (!s.in_flight) return s;
     }
-    for (slot* s = more_; s != nullptr; s = s->next_more) {
+    for (more_slot* s = more_; s != nullptr; s = s->next) {
       if (!s->in_flight) return *s;
     }
-    auto* const s = new slot;
-    s->next_more = std::exchange(more_, s);
+    auto* const s = new more_slot;
+    s->next = std::exchange(more_, s);
     return *s;
   }
   template <class F>
   void for_each_slot(F f) {
     for (slot& s : slots_) f(s);
-    for (slot* s = more_; s != nullptr; s = s->next_more) f(*s);
+    for (more_slot* s = more_; s != nullptr; s = s->next) f(*s);
   }
 
   void cancel(attempt_id id) {
@@ -560,10 +568,18 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     }
     destroy_frames();
     // One whose scheduler is gone comes back by itself.
-    if (timer_armed_ && !lost_ && scheduler_.cancel(timer_)) timer_armed_ = false;
+    const bool may_cancel = !lost_ || scheduler_handle<Scheduler>;
+    if (timer_armed_ && may_cancel && scheduler_.cancel(timer_)) timer_armed_ = false;
     completed_ = true;
   }
 
+  // Late attempts may outlive what a handle refers to.
+  void let_go_of_handle() {
+    if constexpr (scheduler_handle<Scheduler>) {
+      [[maybe_unused]] Scheduler gone = std::move(scheduler_);
+      if constexpr (requires { gone.work_finished(); }) gone.work_finished();
+    }
+  }
   ending conclusion() {
     if (call_.report() != nullptr) fill_report(call_, resolution_, now_);
     return {*std::move(done_), conclude(call_, resolution_, kept_), std::forward<Scheduler>(scheduler_)};
@@ -578,7 +594,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   const Pipeline& pipeline_;
   Scheduler scheduler_;
-  DeclaredOp op_;
+  [[no_unique_address]] DeclaredOp op_;
   std::optional<Done> done_;  // empty once the call has been completed or abandoned
   [[no_unique_address]] allocator memory_;
   [[no_unique_address]] Options options_;
@@ -601,10 +617,11 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   instant now_;
   resolution resolution_;
   std::optional<S> kept_;  // the result of the attempt or substitute that ended last
+  [[no_unique_address]] std::conditional_t<may_overlap, call::room, nothing_kept> room_;
   call call_;
   late_frame frame_;
   slot slots_[slots_in_place];
-  slot* more_ = nullptr;  // for attempts that overlap more than is foreseen
+  more_slot* more_ = nullptr;  // for attempts that overlap more than is foreseen
 };
 
 struct run_async {
@@ -612,10 +629,11 @@ struct run_async {
   static auto& make(const Pipeline& p, Scheduler&& scheduler, Options options, Outer outer, Op&& op,
                     Done&& done) {
     constexpr bool plain = std::is_null_pointer_v<Options> && std::is_null_pointer_v<Outer>;
-    using state = async_call<Pipeline, Scheduler, Launch, std::decay_t<Op>, std::decay_t<Done>,
+    using kept = std::conditional_t<scheduler_handle<Scheduler>, std::decay_t<Scheduler>, Scheduler>;
+    using state = async_call<Pipeline, kept, Launch, std::decay_t<Op>, std::decay_t<Done>,
                              std::conditional_t<plain, no_options, kept_options>>;
-    return state::make(p, std::forward<Scheduler>(scheduler), std::forward<Op>(op), std::forward<Done>(done),
-                       options, outer);
+    return state::make(p, static_cast<kept&&>(kept(std::forward<Scheduler>(scheduler))), std::forward<Op>(op),
+                       std::forward<Done>(done), options, outer);
   }
 
   template <class Op>

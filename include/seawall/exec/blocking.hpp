@@ -161,10 +161,16 @@ class blocking_call {
                                    const call_options* options, const attempt* outer) {
     blocking_call rest(p, e, op, now, options, outer);
     std::optional<S> slot;
-    const reason why = why_not(rest.call_, now);
+    const reason why = overlapping(p) ? reason::wrong_driver : why_not(rest.call_, now);
     resolution r =
         why == reason::none ? rest.frame_.start(rest.call_, now) : reject_call(rest.call_, now, why);
     return rest.settle(slot, r);
+  }
+
+  // Known at run time only: with a static pipeline it does not compile.
+  static bool overlapping(const Pipeline& p) {
+    if constexpr (requires { p.overlapping(); }) return p.overlapping();
+    return false;
   }
 
   // By value: references would escape, and force the straight path to keep everything in memory.
@@ -270,6 +276,10 @@ struct run_blocking {
   // Pointers, or nullptr_t where it is known that there is none.
   template <class Environment, class Pipeline, class Options, class Outer, class Op>
   static auto run_in(Environment& e, const Pipeline& p, Options options, Outer outer, Op& op) {
+    static_assert(
+        !requires { requires Pipeline::overlaps; },
+        "hedge needs a driver in which attempts overlap: use run_on(pool, op), start(scheduler, op, done) or "
+        "co_await async(scheduler, op)");
     using view = operation_view<std::remove_const_t<Op>>;
     using R = seawall::detail::result_of<std::remove_reference_t<decltype(view::bare(op))>>;
     using stored = stored_as<R>;

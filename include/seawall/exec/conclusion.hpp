@@ -21,10 +21,16 @@ namespace seawall::detail {
 
 /// The call ends for a reason that no policy has given.
 [[gnu::noinline, gnu::cold]] inline resolution reject_call(call& c, instant now, reason why) {
-  const char* const who = why == reason::cancelled   ? "caller"
-                          : why == reason::shut_down ? "scheduler"
-                                                     : "deadline";
-  return c.reject(now, {.policy = who, .why = why}, verdict::cancelled());
+  rejection r{.policy = "deadline", .why = why};
+  if (why == reason::cancelled) r.policy = "caller";
+  if (why == reason::shut_down) r.policy = "scheduler";
+  if (why == reason::wrong_driver) {
+    r.policy = "run";
+    r.detail =
+        "hedge needs a driver in which attempts overlap: use run_on(pool, op), start(scheduler, op, done) or "
+        "co_await async(scheduler, op)";
+  }
+  return c.reject(now, r, verdict::cancelled());
 }
 
 /// Adds to a failure which rule ended the retries.

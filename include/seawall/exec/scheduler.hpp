@@ -8,6 +8,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <type_traits>
 
 #include "seawall/time.hpp"
 
@@ -61,6 +62,13 @@ concept scheduler = requires(S& s, instant at, task& work, typename S::timer& t)
   { s.post(work) } -> std::same_as<void>;
   { s.schedule_at(at, t, work) } -> std::same_as<void>;
   { s.cancel(t) } -> std::same_as<bool>;
+};
+
+/// A scheduler that only refers to its event loop: calls keep a copy of it. Its event loop may be destroyed before the calls
+/// on it have ended, and drops their timers then, of which some may be cancelled at that; a timer may be set for `instant::never()`.
+template <class S>
+concept scheduler_handle = requires {
+  requires std::remove_cvref_t<S>::is_handle;
 };
 
 /// Tasks in the order in which they came.

@@ -180,6 +180,7 @@ inline absl::StatusOr<phase> parse_phase(std::string_view text) {
 /// Thread safety: none. Cost: no allocation after parsing.
 class script {
  public:
+  /// At least one, each with at least one step.
   explicit script(std::vector<phase> phases) : phases_(std::move(phases)) {}
 
   /// Errors: `absl::StatusCode::kInvalidArgument` names what is wrong. At most 1 MiB of text.
@@ -221,12 +222,31 @@ class script {
     return p.steps[step_];
   }
 
+  const std::vector<phase>& phases() const noexcept { return phases_; }
+
  private:
   std::vector<phase> phases_;
   std::size_t phase_ = 0;
   std::size_t step_ = 0;
   std::uint32_t done_ = 0;
 };
+
+namespace detail {
+
+/// A bad script is a bad test: refused as bad options are.
+inline script checked(absl::StatusOr<script> s) {
+  if (!s.ok()) seawall::detail::refuse(std::string(seawall::detail::from_absl(s.status().message())));
+  return *std::move(s);
+}
+
+inline absl::Status failure_of(const step& s) {
+  const absl::Status failure(s.code, "scripted");
+  return s.retry_after ? with_retry_after(failure, *s.retry_after) : failure;
+}
+
+inline absl::Status no_answer_in_time() { return absl::DeadlineExceededError("scripted: no answer in time"); }
+
+}  // namespace detail
 
 /// An operation that answers `value` or fails as its script says, and passes virtual time. Hand it to a pipeline with
 /// `std::ref`, so that the script goes on where it was: `idempotent(std::ref(quotes))`.
@@ -236,35 +256,29 @@ class script {
 template <class T>
 class scripted {
  public:
-  /// A bad script is a bad test: refused as bad options are.
   scripted(virtual_clock& clock, std::string_view text, T value)
-      : clock_(clock), script_(checked(script::parse(text))), value_(std::move(value)) {}
+      : scripted(clock, detail::checked(script::parse(text)), std::move(value)) {}
+  scripted(virtual_clock& clock, script s, T value)
+      : clock_(clock), script_(std::move(s)), value_(std::move(value)) {}
 
   absl::StatusOr<T> operator()(const attempt& a) {
     ++calls_;
-    const step& s = script_.next(clock_.now());
-    if (s.hangs) return hang(a);
+    const step s = script_.next(clock_.now());
     const instant answer = clock_.now() + s.after;
-    if (answer > a.deadline()) return hang(a);
+    if (s.hangs || answer > a.deadline()) return hang(a);
     clock_.advance_to(answer);
     if (s.code == absl::StatusCode::kOk) return value_;
-    const absl::Status failure(s.code, "scripted");
-    return s.retry_after ? with_retry_after(failure, *s.retry_after) : failure;
+    return detail::failure_of(s);
   }
 
   std::uint64_t calls() const noexcept { return calls_; }
 
  private:
-  static script checked(absl::StatusOr<script> s) {
-    if (!s.ok()) seawall::detail::refuse(std::string(seawall::detail::from_absl(s.status().message())));
-    return *std::move(s);
-  }
-
   absl::Status hang(const attempt& a) {
     if (a.deadline() == instant::never())
       seawall::detail::refuse("script: a call without a deadline hangs for ever");
     clock_.advance_to(a.deadline());
-    return absl::DeadlineExceededError("scripted: no answer in time");
+    return detail::no_answer_in_time();
   }
 
   virtual_clock& clock_;

@@ -7,6 +7,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
+#include <map>
 #include <utility>
 
 #include "seawall/exec/blocking.hpp"
@@ -28,13 +30,19 @@ class virtual_clock final : public environment {
   duration elapsed() const noexcept { return now_ - instant(); }
 
   /// Does not go back.
-  void advance(duration d) noexcept { advance_to(now_ + d); }
-  void advance_to(instant t) noexcept {
+  void advance(duration d) { advance_to(now_ + d); }
+  void advance_to(instant t) {
+    while (due_by(t)) happen();
     if (t > now_) now_ = t;
   }
 
+  /// Something that happens while the time passes: the caller goes away, a flag is thrown. `happening()` is called once
+  /// at `t`, before whatever else goes on then; as soon as the time passes, if `t` has been. It must not advance the clock.
+  void at(instant t, std::function<void()> happening) { happenings_.emplace(t, std::move(happening)); }
+
   /// Part of `blocking_environment`. Nobody else runs, so a pause without an end is a deadlock: the test is ended.
   void pause(instant until, parker& p) override {
+    while (!p.poked() && due_by(until)) happen();
     if (p.poked()) return p.wait_until(until);
     if (until == instant::never()) {
       std::fputs("seawall::testing::virtual_clock: the call waits for ever\n", stderr);
@@ -44,7 +52,15 @@ class virtual_clock final : public environment {
   }
 
  private:
+  bool due_by(instant t) const { return !happenings_.empty() && happenings_.begin()->first <= t; }
+  void happen() {
+    const auto next = happenings_.extract(happenings_.begin());
+    if (next.key() > now_) now_ = next.key();
+    next.mapped()();
+  }
+
   instant now_;
+  std::multimap<instant, std::function<void()>> happenings_;
 };
 
 /// Runs `op` in virtual time: as `pipeline.run(options, op)`, on this clock. The operation passes time by itself

@@ -216,7 +216,10 @@ class call {
   bool retried_outside() const noexcept { return retried_outside_; }
   void set_retried_outside() noexcept { retried_outside_ = true; }
   bool retries() const noexcept { return retries_; }
-  void set_retries() noexcept { retries_ = true; }
+  /// Written once: legs of a hedge come here while calls nested in an earlier leg's attempt may be reading it.
+  void set_retries() noexcept {
+    if (!retries_) retries_ = true;
+  }
   /// Whether this call has yet to make its deposit in `budget`: a retry and a hedge that share one count the call once.
   bool owes_deposit(const void* budget) noexcept { return std::exchange(deposited_, budget) != budget; }
   /// Makes the deadline of the whole call earlier; a later one changes nothing.

@@ -70,7 +70,7 @@ class pool_task : public task {
 /// Thread safety: shared objects safe.
 /// Cancellation: `shut_down` (and the destructor) refuses new blocking work, hands back what is queued, ends every pause of the
 /// calls under way (they complete, with `reason::shut_down`), and waits until all calls have completed. It must not be called
-/// from the pool's own threads.
+/// from the pool's own threads. Start no asynchronous call on it after that: it would be dropped with the pool.
 /// Cost: a mutex for each piece of work; no allocation but for the threads.
 class pool_scheduler {
  public:

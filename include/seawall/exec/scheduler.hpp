@@ -54,7 +54,8 @@ class task {
 /// All four may be called from any thread that uses the scheduler; none throws. `work.run()` may throw what a completion
 /// handler has thrown: the state of the call is in order by then. A scheduler outlives the calls that run on it, and calls
 /// `drop` or `stop` for what it will not run. Where it has `work_started()` and `work_finished()`, they are called when a call
-/// begins and after it has been completed.
+/// begins, and after it has been completed or abandoned; a call that was dropped uses its scheduler no more. One that is kept by the
+/// calls (a handle) can be copied.
 template <class S>
 concept scheduler = requires(S& s, instant at, task& work, typename S::timer& t) {
   { s.now() } -> std::same_as<instant>;

@@ -58,6 +58,30 @@ TEST_CASE("calls that wait for a probe go on when it has ended, whichever thread
   for (const auto& g : got) CHECK(g.once());
 }
 
+TEST_CASE("a call that was poked in vain waits on, and is poked again") {
+  virtual_scheduler loop;
+  auto options = one_probe();
+  options.half_open.successes = options.half_open.of = 3;
+  seawall::circuit_breaker breaker(options);
+  breaker.force_open(loop.now());
+  loop.run_for(10ms);
+  const auto p = seawall::compose(seawall::breaker(breaker));
+  held<> op;
+  std::deque<answered<>> got(5);
+  for (auto& g : got) p.start(loop, op.operation(), g.taker());
+  for (std::size_t probe = 0; probe < 3; ++probe) {
+    REQUIRE(op.started() == probe + 1);
+    op.end(probe, 1);
+    loop.run_for(0ms);
+  }
+  REQUIRE(op.started() == 5);  // closed
+  op.end(3, 1);
+  op.end(4, 1);
+  loop.run();
+  for (const auto& g : got) CHECK(g.once());
+  CHECK(loop.elapsed() == seawall::duration(10ms));
+}
+
 TEST_CASE("a call that stops waiting leaves the list: it is poked no more, and the others are") {
   half_open h;
   const auto p = seawall::compose(seawall::breaker(h.breaker));

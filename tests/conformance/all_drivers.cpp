@@ -38,6 +38,7 @@ void conform_at_run_time(const scenario& sc, const maker<pipeline>& make) {
   play_exactly<virtual_coroutine>(sc, make);
   play_in_real_time<pool_blocking>(sc, make);
   play_in_real_time<pool_async>(sc, make);
+  conform_on_asio(sc, make);
 }
 
 }  // namespace conformance

@@ -127,6 +127,9 @@ void conform_in_real_time(const scenario& sc, Play&& play) {
 /// All drivers, through `any_pipeline`.
 void conform_at_run_time(const scenario& sc, const maker<seawall::any_pipeline<absl::StatusOr<int>>>& make);
 
+/// Asio's, where it is found.
+void conform_on_asio(const scenario& sc, const maker<seawall::any_pipeline<absl::StatusOr<int>>>& make);
+
 /// The static pipeline in virtual time.
 template <class R, bool Idempotent, class Pipeline>
 void conform_in_virtual_time(const scenario& sc, const maker<Pipeline>& make) {
@@ -134,7 +137,8 @@ void conform_in_virtual_time(const scenario& sc, const maker<Pipeline>& make) {
     detail::conform_exactly<Driver>(
         sc, "", [&](bool asks) { return Driver::template play<R, Idempotent, Pipeline>(sc, make, asks); });
   };
-  in(virtual_blocking());
+  // Where attempts overlap, that does not compile.
+  if constexpr (!requires { requires Pipeline::overlaps; }) in(virtual_blocking());
   in(virtual_async());
   in(virtual_coroutine());
 }

@@ -28,6 +28,7 @@
 #include "seawall/attempt_timeout.hpp"
 #include "seawall/circuit_breaker.hpp"
 #include "seawall/deadline.hpp"
+#include "seawall/hedge.hpp"
 #include "seawall/retry.hpp"
 
 namespace conformance {
@@ -67,6 +68,14 @@ class random_options {
     o.backoff = backoff();
     o.pushback_max = dice_.chance(30) ? time(0, 20) : duration(1s);
     if (dice_.chance(20)) o.attempt_needs = time(0, 20);
+    return o;
+  }
+  seawall::hedge_options hedge() {
+    seawall::hedge_options o;
+    o.max_attempts = dice_.between(1U, 4U);
+    o.after = time(0, 20);
+    if (dice_.chance(20)) o.attempt_needs = time(0, 20);
+    if (with_jitter_) o.reissue = dice_.pick({1.0, 1.0, 0.5});
     return o;
   }
   seawall::circuit_breaker_options breaker() {
@@ -254,6 +263,23 @@ struct random_counts {
   std::uint64_t entries = 0;
 };
 
+/// Callers one by one, as the blocking driver has them.
+template <class Pipeline>
+std::optional<std::string> compare_with_blocking(scenario& sc, const maker<Pipeline>& make, bool asks,
+                                                 const random_traits& traits, random_counts& counts) {
+  using R = absl::StatusOr<int>;
+  sc.one_by_one = true;
+  const played blocking = virtual_blocking::play<R, true, Pipeline>(sc, make, asks);
+  const played async = virtual_async::play<R, true, Pipeline>(sc, make, asks);
+  if (auto wrong = check_all(sc, async, traits)) return *wrong + difference(sc, "seen", async.seen, "", {});
+  const duration end = first_preemption(sc, blocking.seen);
+  if (before(blocking.seen, end) != before(async.seen, end))
+    return "until " + seawall::to_text(end) + difference(sc, "blocking", blocking.seen, "async", async.seen);
+  ++(end == duration::infinite() ? counts.whole : counts.in_part);
+  counts.entries += blocking.seen.size() + async.seen.size();
+  return std::nullopt;
+}
+
 /// One random scenario. `says`: callers have options.
 template <class Pipeline>
 std::optional<std::string> play_random(dice& d, const maker<Pipeline>& make, bool says,
@@ -279,19 +305,12 @@ std::optional<std::string> play_random(dice& d, const maker<Pipeline>& make, boo
     return *wrong + ", shuffled " + std::to_string(*sc.shuffled) + difference(sc, "seen", other.seen, "", {});
   sc.shuffled.reset();
 
-  // One by one.
-  sc.one_by_one = true;
-  const bool asks = says || d.chance(50);
-  const played blocking = virtual_blocking::play<R, true, Pipeline>(sc, make, asks);
-  const played async = virtual_async::play<R, true, Pipeline>(sc, make, asks);
-  if (auto wrong = check_all(sc, async, traits)) return *wrong + difference(sc, "seen", async.seen, "", {});
-  const duration end = first_preemption(sc, blocking.seen);
-  if (before(blocking.seen, end) != before(async.seen, end))
-    return "until " + seawall::to_text(end) + difference(sc, "blocking", blocking.seen, "async", async.seen);
-  ++(end == duration::infinite() ? counts.whole : counts.in_part);
-  counts.entries += calls.seen.size() + coroutines.seen.size() + other.seen.size() + blocking.seen.size() +
-                    async.seen.size();
-  return std::nullopt;
+  counts.entries += calls.seen.size() + coroutines.seen.size() + other.seen.size();
+  if constexpr (requires { requires Pipeline::overlaps; }) {
+    return std::nullopt;
+  } else {
+    return compare_with_blocking(sc, make, says || d.chance(50), traits, counts);
+  }
 }
 
 /// `draw_pipeline(random_options&, random_traits&)` draws options, and returns what makes a pipeline of them on a stage.

@@ -65,6 +65,8 @@ struct entry {
     rejected,
     retry,
     gave_up,
+    hedge,
+    withheld,
     fallback,
     state,
     ended,
@@ -136,6 +138,8 @@ inline std::string text_of(const entry& e) {
       return "rejected" + by(e) + (e.time ? ", " + to_text(*e.time) + " left" : std::string());
     case entry::kind::retry: return "retry in " + to_text(*e.time) + (e.flag ? ", as asked" : "");
     case entry::kind::gave_up: return "gave up: " + std::string(seawall::to_string(e.gave_up));
+    case entry::kind::hedge: return "hedge, on " + std::string(e.from.view());
+    case entry::kind::withheld: return "hedge withheld: " + std::string(e.from.view());
     case entry::kind::fallback: return "fallback" + quoted(e.who);
     case entry::kind::state:
       return "breaker" + quoted(e.who) + " " + std::string(e.from.view()) + " -> " + std::string(e.to.view());
@@ -226,6 +230,12 @@ class ear final : public seawall::listener {
   }
   void on(const seawall::event::gave_up& e) noexcept override {
     note({.what = entry::kind::gave_up, .number = e.what.attempts, .gave_up = e.what.why}, e.at);
+  }
+  void on(const seawall::event::hedged& e) noexcept override {
+    note({.what = entry::kind::hedge, .number = e.attempt, .from = seawall::to_string(e.why)}, e.at);
+  }
+  void on(const seawall::event::hedge_withheld& e) noexcept override {
+    note({.what = entry::kind::withheld, .from = seawall::to_string(e.by)}, e.at);
   }
   void on(const seawall::event::fallback_used& e) noexcept override {
     note({.what = entry::kind::fallback, .who = e.name}, e.at);

@@ -135,7 +135,8 @@ class sleeping : timed_wait<Scheduler, sleeping<Scheduler>> {
 /// `co_await` it: the coroutine goes on on the scheduler once the time has come, or where `stop` is fired as soon as it is.
 /// True if it was the time; false if it was `stop`, or if the scheduler shuts down. `never()` waits for `stop` alone.
 ///
-/// Lifetime: a sleeping coroutine may be destroyed by those who share a thread with the scheduler, which outlives it.
+/// Lifetime: the scheduler outlives the sleep. A sleeping coroutine may be destroyed where due timers are run on the spot, by
+/// those who share a thread with them (`virtual_scheduler`); elsewhere fire `stop`, and let it end.
 /// Cost: a timer; no allocation but that of a stop callback.
 template <scheduler Scheduler>
 [[nodiscard]] detail::sleeping<Scheduler> sleep_until(Scheduler& on, instant at, std::stop_token stop = {}) {

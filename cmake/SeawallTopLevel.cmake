@@ -25,8 +25,11 @@ endif()
 
 find_program(SEAWALL_CCACHE ccache)
 if(SEAWALL_CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
-  # Without the sloppiness ccache refuses everything that uses a precompiled header.
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env "CCACHE_SLOPPINESS=pch_defines,time_macros" "${SEAWALL_CCACHE}")
+  # Without the sloppiness ccache refuses everything that uses a precompiled header; with the other two, one checkout finds
+  # what another one has compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      "${CMAKE_COMMAND}" -E env "CCACHE_SLOPPINESS=pch_defines,time_macros" "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}"
+      "CCACHE_NOHASHDIR=true" "${SEAWALL_CCACHE}")
 endif()
 
 # What every program of this project is built with; never exported.

@@ -138,7 +138,8 @@ TEST_CASE("scripted_async: a hanging attempt without a deadline ends with the ca
 TEST_CASE("scripted_async: a late loser answers when it would have, and nobody hears it") {
   in_both_kinds([](auto kind) {
     virtual_scheduler loop;
-    scripted_async<int> server(loop, "ok after 300ms, ok after 10ms", 42, {.given_up = when_given_up::answers_late});
+    scripted_async<int> server(loop, "ok after 300ms, ok after 10ms", 42,
+                               {.given_up = when_given_up::answers_late});
     const auto p = retrying();
     const told t = run_to_the_end(loop, p, {}, kind(server));
     CHECK(*t.answer.value() == 42);

@@ -109,13 +109,13 @@ TEST_CASE("what an awaitable throws ends the attempt: as it is for plain values,
 TEST_CASE("an awaitable is an operation of pipeline.start as well, on an asio_scheduler") {
   net::io_context io;
   answer got = 0;
-  net_scheduler scheduler(io);  // an lvalue: calls keep copies of it
+  auto scheduler = seawall_test::scheduler_on(io);  // an lvalue: calls keep copies of it
   const auto op = seawall::idempotent([]() -> net::awaitable<answer> {
     co_await wait(1us);
     co_return 7;
   });
   pipeline.start(scheduler, op, [&](answer a) { got = std::move(a); });
-  pipeline.start(net_scheduler(io.get_executor()), op, [](const answer&) {});
+  pipeline.start(seawall_test::scheduler_on(io.get_executor()), op, [](const answer&) {});
   io.run();
   CHECK(got == answer(7));
 }
@@ -198,7 +198,7 @@ TEST_CASE("pipeline.async is awaited by coroutines of other kinds on an asio_sch
   net::io_context io;
   const auto inner = seawall::compose(seawall::attempt_timeout({.after = 1h}));
   const auto op = [&](seawall::attempt a) {
-    return inner.async(a, net_scheduler(io), []() -> net::awaitable<answer> {
+    return inner.async(a, seawall_test::scheduler_on(io), []() -> net::awaitable<answer> {
       co_await wait(1us);
       co_return 7;
     });

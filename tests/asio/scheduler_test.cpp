@@ -185,7 +185,7 @@ TEST_CASE("a context that is stopped keeps timers and work for the next run") {
 TEST_CASE("a timer continues on the strand it was set for") {
   net::io_context io;
   const auto strand = net::make_strand(io);
-  net_scheduler s(strand);
+  auto s = seawall_test::scheduler_on(strand);
   struct on_strand final : seawall::task {
     explicit on_strand(const decltype(strand)& e) : task(&on_strand::act), executor(e) {}
     static void act(task& t, outcome) {

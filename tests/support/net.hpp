@@ -50,6 +50,7 @@ using net_scheduler = seawall::asio_scheduler<Executor>;
 
 #endif
 
+#include <concepts>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -62,6 +63,12 @@ namespace seawall_test {
 
 using answer = absl::StatusOr<int>;
 using io_scheduler = net_scheduler<net::io_context::executor_type>;
+
+// clang 14 deduces nothing through an alias.
+inline io_scheduler scheduler_on(net::io_context& io) { return io_scheduler(io); }
+template <class Executor>
+  requires(!std::derived_from<Executor, net::execution_context>)
+net_scheduler<Executor> scheduler_on(const Executor& executor) { return net_scheduler<Executor>(executor); }
 
 /// Attempts that end when the test says so.
 class held_attempts {

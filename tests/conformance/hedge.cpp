@@ -19,9 +19,9 @@ using namespace conformance;
 
 namespace {
 
-auto hedged(stage& s, seawall::hedge_options o = {}) {
+auto hedged(stage& s, seawall::hedge_options o = {}, duration whole = 200ms) {
   o.after = s(30ms);
-  return seawall::compose(seawall::deadline({.after = s(200ms)}), seawall::hedge(std::move(o)),
+  return seawall::compose(seawall::deadline({.after = s(whole)}), seawall::hedge(std::move(o)),
                           seawall::attempt_timeout({.after = s(100ms)}));
 }
 auto usual(stage& s) { return hedged(s); }
@@ -152,9 +152,42 @@ TEST_CASE("hedge") {
       usual);
   conform(
       {
-          .name = "each has its own time limit, the deadline ends them all",
+          .name = "the deadline ends them all",
           .script = "hang",
-          .trace = R"(HEDGE_HANG)",
+          .trace = R"(
+              0s attempt 1, until 80ms
+              30ms hedge, on delay
+              30ms attempt 2, until 80ms
+              80ms rejected by deadline: deadline_exceeded
+              80ms attempt 1 given up
+              80ms attempt 2 given up
+              80ms = DEADLINE_EXCEEDED by deadline: deadline_exceeded
+              report: 2 attempts in 80ms, rejected by deadline: deadline_exceeded)",
+          .blocking = "-",
+      },
+      [](stage& s) { return hedged(s, {}, 80ms); });
+  conform(
+      {
+          .name = "each has its own time limit",
+          .script = "hang",
+          .trace = R"(
+              0s attempt 1, until 100ms
+              30ms hedge, on delay
+              30ms attempt 2, until 130ms
+              60ms hedge, on delay
+              60ms attempt 3, until 160ms
+              90ms hedge, on delay
+              90ms attempt 4, until 190ms
+              100ms rejected by attempt_timeout: timed_out
+              100ms attempt 1 given up
+              130ms rejected by attempt_timeout: timed_out
+              130ms attempt 2 given up
+              160ms rejected by attempt_timeout: timed_out
+              160ms attempt 3 given up
+              190ms rejected by attempt_timeout: timed_out
+              190ms attempt 4 given up
+              190ms = DEADLINE_EXCEEDED by attempt_timeout: timed_out
+              report: 4 attempts in 190ms, rejected by attempt_timeout: timed_out)",
           .blocking = "-",
       },
       [](stage& s) { return hedged(s, {.max_attempts = 4}); });

@@ -115,6 +115,7 @@ struct random_traits {
   /// The outermost layer is a deadline of so long: nobody is told later.
   std::optional<duration> whole = {};
   bool keyed = false;
+  bool overlaps = false;  // of what is built at run time: not for the blocking driver
 };
 
 inline std::string random_script(dice& d, bool may_hang) {
@@ -206,22 +207,21 @@ inline std::optional<std::string> check_all(const scenario& sc, const played& p,
   return std::nullopt;
 }
 
-/// When the blocking driver should have ended an attempt but could not: what follows may differ.
+/// When the blocking driver should have ended an attempt or a substitute but could not: what follows may differ.
 inline duration first_preemption(const scenario& sc, const trace& blocking) {
-  struct under_way {
-    duration since;
-    std::optional<duration> deadline;
-  };
-  std::optional<under_way> now;
+  const entry* under_way = nullptr;
   duration first = duration::infinite();
   const auto earliest = [&first](duration d) { first = d < first ? d : first; };
   for (const entry& e : blocking) {
-    if (e.what == entry::kind::started) now = {e.at, e.time};
-    if (e.what != entry::kind::answered || !now) continue;
-    if (now->deadline && e.at >= *now->deadline) earliest(*now->deadline);
-    const caller& c = sc.callers[e.caller];
-    if (c.stops && *c.stops > now->since && *c.stops <= e.at) earliest(*c.stops);
-    now.reset();
+    // One by one: whatever comes next says that it has ended.
+    if (under_way != nullptr) {
+      if (under_way->time && e.at >= *under_way->time) earliest(*under_way->time);
+      for (const caller& c : sc.callers) {
+        if (c.stops && *c.stops > under_way->at && *c.stops <= e.at) earliest(*c.stops);
+      }
+    }
+    const bool begins = e.what == entry::kind::started || e.what == entry::kind::substitute;
+    under_way = begins ? &e : nullptr;
   }
   return first;
 }
@@ -309,6 +309,7 @@ std::optional<std::string> play_random(dice& d, const maker<Pipeline>& make, boo
   if constexpr (requires { requires Pipeline::overlaps; }) {
     return std::nullopt;
   } else {
+    if (traits.overlaps) return std::nullopt;
     return compare_with_blocking(sc, make, says || d.chance(50), traits, counts);
   }
 }

@@ -219,6 +219,12 @@ class attempt_coroutine {
   };
 };
 
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 does not see that a template `operator new` and the `operator delete` of a promise belong together; without
+// optimisation it says so.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
 /// `make()` gives the awaitable; it lives here, and so does what it refers to.
 template <class R, class S, class Make>
 attempt_coroutine<S> await_into(coroutine_room*, attempt_slot<S>& slot, Make make) {
@@ -240,6 +246,10 @@ attempt_coroutine<S> await_into(coroutine_room*, attempt_slot<S>& slot, Make mak
   }
 #endif
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 struct nothing_kept {};
 

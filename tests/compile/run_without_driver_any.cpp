@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rest of the message is in quotes, which compilers print differently.
-// expect: any_pipeline::run needs #include
+// expect: pipeline::run needs #include
 #include "seawall/any_pipeline.hpp"
 #ifndef SEAWALL_MISTAKE
 #include "seawall/exec/blocking.hpp"

@@ -178,28 +178,24 @@ TEST_CASE(
     "nested: nothing is attempted in an attempt that was given up already, also with a token of its own") {
   for (const bool has_own : {true, false}) {
     virtual_scheduler loop;
-    std::optional<attempt> given_up;
-    std::optional<completion<result>> kept;
+    std::stop_source caller;
+    held<> op;
     answered<> got, inner_got;
-    const auto outer = seawall::compose(seawall::attempt_timeout({.after = 10ms}));
-    outer.start(
-        loop,
-        [&](attempt a, completion<result> done) {
-          given_up.emplace(a);
-          kept.emplace(std::move(done));
-        },
-        got.taker());
+    const auto bare = seawall::compose();
+    bare.start({.stop = caller.get_token()}, loop, op.operation(), got.taker());
+    caller.request_stop();
     loop.run();
+    CHECK(got.once());
     std::stop_source own;
     seawall::call_options options;
     if (has_own) options.stop = own.get_token();
     int attempts = 0;
-    inner.start(
-        *given_up, options, loop, [&](completion<result>) { ++attempts; }, inner_got.taker());
+    bare.start(
+        op.pending[0].attempt, options, loop, [&](completion<result>) { ++attempts; }, inner_got.taker());
     loop.run();
     CHECK(inner_got.once());
     CHECK(attempts == 0);
-    (*kept)(1);
+    op.end(0, 1);
   }
 }
 

@@ -114,6 +114,9 @@ class awaited_call {
     awaited_call* waiting_;
   };
   using options_kept = std::conditional_t<std::is_null_pointer_v<Options>, std::nullptr_t, call_options>;
+  // A copy: an operation may return the awaitable, and its own attempt is gone then.
+  using outer_kept =
+      std::conditional_t<std::is_null_pointer_v<Outer>, std::nullptr_t, std::optional<attempt>>;
   using state = std::remove_reference_t<decltype(run_async::make<launch>(
       std::declval<const Pipeline&>(), std::declval<Scheduler>(), std::declval<Options>(),
       std::declval<Outer>(), std::declval<Op>(), std::declval<resume>()))>;
@@ -124,7 +127,7 @@ class awaited_call {
       : pipeline_(p),
         scheduler_(std::forward<Scheduler>(scheduler)),
         options_(kept(options)),
-        outer_(outer),
+        outer_(kept_outer(outer)),
         op_(std::forward<O>(op)) {}
   awaited_call(const awaited_call&) = delete;
   awaited_call& operator=(const awaited_call&) = delete;
@@ -135,8 +138,9 @@ class awaited_call {
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> waiting) {
     waiting_ = waiting;
-    state& call = run_async::make<launch>(pipeline_, std::forward<Scheduler>(scheduler_),
-                                          pointer_to(options_), outer_, std::move(op_), resume(*this));
+    state& call =
+        run_async::make<launch>(pipeline_, std::forward<Scheduler>(scheduler_), pointer_to(options_),
+                                pointer_to(outer_), std::move(op_), resume(*this));
     // From `begin` on, the coroutine may run elsewhere, and this may be gone.
     call_ = &call;
     call.begin();
@@ -151,13 +155,21 @@ class awaited_call {
       return *options;
     }
   }
+  static outer_kept kept_outer(Outer outer) {
+    if constexpr (std::is_null_pointer_v<Outer>) {
+      return nullptr;
+    } else {
+      return *outer;
+    }
+  }
   static std::nullptr_t pointer_to(std::nullptr_t) noexcept { return nullptr; }
+  static const attempt* pointer_to(const std::optional<attempt>& outer) noexcept { return &*outer; }
   static const call_options* pointer_to(const call_options& options) noexcept { return &options; }
 
   const Pipeline& pipeline_;
   Scheduler scheduler_;
   options_kept options_;
-  Outer outer_;
+  outer_kept outer_;
   Op op_;
   std::coroutine_handle<> waiting_;
   std::optional<S> result_;

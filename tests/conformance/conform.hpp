@@ -7,6 +7,7 @@
 // The static pipeline is played by the drivers in virtual time; built at run time (`any_pipeline`, the same frames behind
 // virtual functions) by all of them, in one translation unit for all rows.
 
+#include <algorithm>
 #include <cctype>
 #include <cstddef>
 #include <functional>
@@ -62,11 +63,12 @@ inline std::string without_times(std::string_view line) {
   return out;
 }
 
-/// On threads, an attempt learns that it was given up when it has a thread; a late loser ends when it does. How often is
-/// compared, but not when.
+/// On threads, an attempt learns that it was given up when it has a thread: which ones were is compared, but neither when
+/// nor, of two that were given up at once, in which order.
 inline std::vector<std::string> in_real_time(const std::vector<std::string>& lines) {
   std::vector<std::string> out, anywhere;
   for (const std::string& l : lines) (is_given_up(l) ? anywhere : out).push_back(without_times(l));
+  std::ranges::sort(anywhere);
   out.insert(out.end(), anywhere.begin(), anywhere.end());
   return out;
 }

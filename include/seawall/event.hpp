@@ -91,6 +91,24 @@ struct state_changed {
   instant at;
 };
 
+/// A policy moved a limit by itself.
+struct limit_changed {
+  std::string_view policy;  ///< kind: "adaptive_limit"
+  std::string_view name;
+  std::string_view key;  ///< for keyed policies; may be empty
+  double from;
+  double to;
+  std::string_view why;  ///< "latency", "pushback"
+  instant at;
+};
+
+/// A fault was made on purpose.
+struct fault_injected {
+  std::string_view name;   ///< of the chaos
+  std::string_view fault;  ///< "failure", "latency", "hang", "result"
+  instant at;
+};
+
 }  // namespace event
 
 /// Receives events. Override what interests you.
@@ -111,6 +129,8 @@ class listener {
   virtual void on(const event::hedge_withheld&) noexcept {}
   virtual void on(const event::fallback_used&) noexcept {}
   virtual void on(const event::state_changed&) noexcept {}
+  virtual void on(const event::limit_changed&) noexcept {}
+  virtual void on(const event::fault_injected&) noexcept {}
 };
 
 /// A listener made of a function object that accepts some or all of the events (an overload set, a generic lambda).
@@ -126,6 +146,8 @@ class listening final : public listener {
   void on(const event::hedge_withheld& e) noexcept override { pass(e); }
   void on(const event::fallback_used& e) noexcept override { pass(e); }
   void on(const event::state_changed& e) noexcept override { pass(e); }
+  void on(const event::limit_changed& e) noexcept override { pass(e); }
+  void on(const event::fault_injected& e) noexcept override { pass(e); }
 
  private:
   template <class E>

@@ -55,6 +55,9 @@ enum class layer_kind : std::uint8_t {
   attempt_timeout,
   bulkhead,
   rate_limiter,
+  throttle,
+  adaptive_limit,
+  chaos,
   classify,
 };
 

@@ -58,6 +58,7 @@ constexpr verdict verdict_of(const rejection& r) noexcept {
     case reason::wrong_driver:
     case reason::cancelled: return verdict::cancelled();
     case reason::timed_out:
+    case reason::injected:
     case reason::threw: return verdict::transient();
     // It may have been executed; whose fault it is nobody knows.
     case reason::no_answer: return {.again = again::if_idempotent};

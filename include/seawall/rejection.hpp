@@ -23,7 +23,11 @@ enum class reason : std::uint8_t {
   deadline_expired,   ///< the deadline had passed before the first attempt
   timed_out,          ///< an attempt did not answer in its time
   cancelled,          ///< the caller has gone
-  limit_reached,      ///< a limit of a policy: concurrency, rate, queue
+  limit_reached,      ///< a limit on concurrency or rate
+  queue_full,         ///< a limit, and as many calls wait for it as may
+  wait_timed_out,     ///< a limit: no place became free in the time that the call may wait
+  throttled,          ///< client-side throttling: the dependency rejects too much
+  injected,           ///< a fault made on purpose
   no_answer,          ///< an asynchronous operation let go of its completion without a result
   threw,              ///< an asynchronous operation threw although its result tells of failures; see `detail`
   shut_down,          ///< the scheduler that ran the call has shut down

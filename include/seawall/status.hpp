@@ -52,7 +52,10 @@ constexpr absl::StatusCode code_of(reason r) noexcept {
     case reason::deadline_expired:
     case reason::timed_out: return absl::StatusCode::kDeadlineExceeded;
     case reason::cancelled: return absl::StatusCode::kCancelled;
-    case reason::limit_reached: return absl::StatusCode::kResourceExhausted;
+    case reason::limit_reached:
+    case reason::queue_full:
+    case reason::wait_timed_out:
+    case reason::throttled: return absl::StatusCode::kResourceExhausted;
     case reason::no_answer:
     case reason::threw: return absl::StatusCode::kUnknown;
     case reason::wrong_driver: return absl::StatusCode::kFailedPrecondition;

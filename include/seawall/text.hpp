@@ -25,6 +25,10 @@ constexpr std::string_view to_string(reason r) noexcept {
     case reason::timed_out: return "timed_out";
     case reason::cancelled: return "cancelled";
     case reason::limit_reached: return "limit_reached";
+    case reason::queue_full: return "queue_full";
+    case reason::wait_timed_out: return "wait_timed_out";
+    case reason::throttled: return "throttled";
+    case reason::injected: return "injected";
     case reason::no_answer: return "no_answer";
     case reason::threw: return "threw";
     case reason::shut_down: return "shut_down";
@@ -85,6 +89,10 @@ constexpr std::string_view phrase(reason r) noexcept {
     case reason::timed_out: return ": no answer in time";
     case reason::cancelled: return "";
     case reason::limit_reached: return ": limit reached";
+    case reason::queue_full: return ": limit reached, and too many calls wait already";
+    case reason::wait_timed_out: return ": limit reached, and no place became free in time";
+    case reason::throttled: return " holds the call back, as the dependency rejects too much";
+    case reason::injected: return " injected a fault";
     case reason::no_answer: return " ended without a result";
     case reason::threw: return " threw";
     case reason::shut_down: return " has shut down";

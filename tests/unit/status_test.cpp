@@ -88,6 +88,10 @@ TEST_CASE("status: the code of each rejection") {
   CHECK(code_of(reason::timed_out) == code::kDeadlineExceeded);
   CHECK(code_of(reason::cancelled) == code::kCancelled);
   CHECK(code_of(reason::limit_reached) == code::kResourceExhausted);
+  CHECK(code_of(reason::queue_full) == code::kResourceExhausted);
+  CHECK(code_of(reason::wait_timed_out) == code::kResourceExhausted);
+  CHECK(code_of(reason::throttled) == code::kResourceExhausted);
+  CHECK(code_of(reason::injected) == code::kUnavailable);
   CHECK(code_of(reason::no_answer) == code::kUnknown);
   CHECK(code_of(reason::threw) == code::kUnknown);
   CHECK(code_of(reason::shut_down) == code::kUnavailable);

@@ -22,7 +22,7 @@ struct gcra_rate {
   friend bool operator==(const gcra_rate&, const gcra_rate&) = default;
 };
 
-/// What a tick is. Exact where `permits / gcd(permits, per in ns)` is at most 2^61 ns / `horizon` (for up to a day: 26687);
+/// What a tick is. Exact where `permits / gcd(permits, per in ns)` is at most 2^61 ns / `horizon` (for up to a day: 26,687);
 /// elsewhere the interval is rounded up, so that the rate is never exceeded.
 class gcra_scale {
  public:
@@ -158,6 +158,8 @@ class gcra {
   /// when it wants to be asked again, `never()` if not.
   instant cover(instant now, instant review) noexcept {
     if (began_ && now.ns() < anchor_ns_) return instant::from_ns(anchor_ns_);
+    now =
+        std::min(now, instant::from_ns(seawall::detail::int64_max - 1));  // within a range: `never()` is not
     review_ = review;
     change(now, rate(), [](std::int64_t ahead) { return ahead; });
     return now;

@@ -258,6 +258,11 @@ class rate_machine {
     std::uint64_t begin;
     std::uint64_t end;
     std::uint32_t permits;
+
+    // `end` is modular: its order is that of the differences.
+    friend bool operator<(const returned& a, const returned& b) noexcept {
+      return a.at != b.at ? a.at < b.at : static_cast<std::int64_t>(a.end - b.end) < 0;
+    }
   };
 
   // What listeners are told when the mutex is free again.
@@ -290,6 +295,7 @@ class rate_machine {
   // Admission.
 
   admission seek(instant now, std::uint32_t permits, instant latest) noexcept {
+    if (now == instant::never()) return rejected(reason::limit_reached);
     // More than there can ever be at once: no time to wait for.
     if (permits > burst_.load(std::memory_order_relaxed))
       return {.how = admission::kind::rejected, .why = reason::limit_reached, .ever = false};
@@ -352,60 +358,47 @@ class rate_machine {
     if (windows_ ? windows_->take_back(h.end, h.permits) : gcra_.take_back(h.begin, h.end))
       return unwind(h.begin);
     // Permits whose time had come when they were granted are lost: those after them have been placed.
-    if (waited && returned_.size() < returned_.capacity()) {
-      returned_.push_back({h.at, h.begin, h.end, h.permits});
-      count_returned();
-    }
+    if (!waited || returned_.size() == returned_.capacity()) return;
+    const returned r{h.at, h.begin, h.end, h.permits};
+    returned_.insert(std::upper_bound(returned_.begin(), returned_.end(), r), r);
+    count_returned();
   }
 
   // Those that were returned earlier, and are the last now.
   void unwind(std::uint64_t end) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (windows_) return;
-    for (std::size_t i = 0; i < returned_.size();) {
-      if (returned_[i].end != end || !gcra_.take_back(returned_[i].begin, end)) {
-        ++i;
-        continue;
-      }
-      end = returned_[i].begin;
-      drop_returned(i);
-      i = 0;
+    while (!windows_ && !returned_.empty() && returned_.back().end == end &&
+           gcra_.take_back(returned_.back().begin, end)) {
+      end = returned_.back().begin;
+      returned_.pop_back();
     }
+    count_returned();
   }
 
   std::optional<held> claim(instant now, std::uint32_t permits, instant latest) noexcept
       ABSL_LOCKS_EXCLUDED(mutex_) {
     const mutex_lock lock(mutex_);
-    std::optional<std::size_t> best;
-    for (std::size_t i = 0; i < returned_.size();) {
-      const returned& r = returned_[i];
-      if (r.at < now) {
-        drop_returned(i);
-        continue;
-      }
-      if (r.permits >= permits && r.at <= latest && (!best || r.at < returned_[*best].at)) best = i;
-      ++i;
+    const auto over =
+        std::find_if(returned_.begin(), returned_.end(), [now](const returned& r) { return r.at >= now; });
+    returned_.erase(returned_.begin(), over);
+    const auto first = std::find_if(returned_.begin(), returned_.end(),
+                                    [&](const returned& r) { return r.permits >= permits || r.at > latest; });
+    if (first == returned_.end() || first->at > latest) {
+      count_returned();
+      return std::nullopt;
     }
-    count_returned();
-    if (!best) return std::nullopt;
-    returned& r = returned_[*best];
-    held h{.at = r.at,
-           .begin = r.begin,
-           .end = r.end,
+    held h{.at = first->at,
+           .begin = first->begin,
+           .end = first->end,
            .permits = permits,
            .from = windows_ ? origin::window : origin::gcra};
-    if (!windows_) h.end = r.begin + (r.end - r.begin) / r.permits * permits;
-    r.begin = h.end;
-    r.permits -= permits;
-    if (r.permits == 0) drop_returned(*best);
+    if (!windows_) h.end = h.begin + (h.end - h.begin) / first->permits * permits;
+    first->begin = h.end;
+    first->permits -= permits;
+    if (first->permits == 0) returned_.erase(first);
     count_returned();
     return h;
   }
 
-  void drop_returned(std::size_t i) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    returned_[i] = returned_.back();
-    returned_.pop_back();
-    count_returned();
-  }
   void forget_returned() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     returned_.clear();
     count_returned();
@@ -442,7 +435,7 @@ class rate_machine {
       begin_ramp(now, options_.warm_up.initial_share, options_.warm_up.length);
       gcra_.drain(now, rate_of(options_), next_step_);
       told.add(was, rate_now(), "cold start");
-    } else if (now >= next_step_) {
+    } else if (share_ < 1.0 && now >= next_step_) {
       const double was = rate_now();
       step(now);
       gcra_.set_rate(now, rate_of(options_), next_step_);

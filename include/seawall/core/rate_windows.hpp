@@ -39,7 +39,7 @@ class rate_windows {
   /// Takes `permits`, at most all of a window, for the first instant from `now` on at which they can be had, if that is no
   /// later than `latest`.
   answer take(instant now, std::uint32_t permits, instant latest) noexcept {
-    newest_ = std::max(newest_, now);
+    newest_ = seen(now);
     const place next = next_place(newest_, permits);
     // Whoever comes a little late with the time is not told to wait for it.
     const instant at = next.last == newest_ ? now : next.last;
@@ -64,12 +64,12 @@ class rate_windows {
 
   /// When `permits` could be had; never before `now`.
   instant next(instant now, std::uint32_t permits) const noexcept {
-    return next_place(std::max(newest_, now), permits).last;
+    return next_place(seen(now), permits).last;
   }
 
   /// What could be had at once.
   std::uint32_t available(instant now) const noexcept {
-    const instant at = std::max(newest_, now);
+    const instant at = seen(now);
     std::uint32_t least = 0, most = permits_;
     while (least < most) {
       const std::uint32_t middle = most - (most - least) / 2;
@@ -111,6 +111,11 @@ class rate_windows {
     std::uint32_t count = 0;          // in that window
     std::uint32_t before = 0;         // in the one before it
   };
+
+  // Where no window overflows: a clock that says `never()` has stopped.
+  instant seen(instant now) const noexcept {
+    return std::min(std::max(newest_, now), instant::from_ns(seawall::detail::int64_max / 2));
+  }
 
   static std::int64_t floor_div(std::int64_t a, std::int64_t b) noexcept {
     return a / b - static_cast<std::int64_t>(a % b < 0);

@@ -88,6 +88,18 @@ TEST_CASE("throttle: reconfiguring keeps the window, and is in force with the ne
   CHECK_FALSE(t.admits(0.0, 0.01));
 }
 
+TEST_CASE("throttle: a window made shorter forgets at once what is older") {
+  hand_driven_throttle t;
+  t.accepts(1000);
+  t.pass(60s);
+  t.refusals(400);
+  CHECK(t.admits(0.0, 0.01));
+  auto o = without_floor();
+  o.window = 12s;
+  REQUIRE_FALSE(t.throttle.reconfigure(o));
+  CHECK_FALSE(t.admits(0.0, 0.01));
+}
+
 TEST_CASE("throttle: refuses bad options when reconfigured, and changes nothing") {
   hand_driven_throttle t;
   auto o = without_floor();

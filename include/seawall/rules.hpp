@@ -14,7 +14,8 @@
 
 // A static_assert wants a literal, so the table is a list of rows that is expanded twice. Undefined below.
 // row(name, holds, text): `holds` is an expression over `layers`, outermost first.
-// clang-format off: one rule below the other
+// One rule below the other:
+// clang-format off
 #define SEAWALL_ORDER_RULES(row) \
   row(deadline_outside_repeats, \
       !outside(layers, layer_kind::retry, layer_kind::deadline) && \

@@ -302,11 +302,14 @@ class rate_machine {
     if (quota_ != nullptr) return ask_quota(now, permits);
     if (leases_ && latest == now && leases_.take(now, permits))
       return granted({.at = now, .permits = permits, .from = origin::lease});
+    instant freed = instant::never();
     if (returned_count_.load(std::memory_order_relaxed) != 0) {
-      if (auto again = claim(now, permits, latest)) return granted(*again);
+      if (auto again = claim(now, permits, latest, freed)) return granted(*again);
     }
-    return algorithm_ == rate_algorithm::gcra ? seek_gcra(now, permits, latest)
-                                              : seek_window(now, permits, latest);
+    admission a = algorithm_ == rate_algorithm::gcra ? seek_gcra(now, permits, latest)
+                                                     : seek_window(now, permits, latest);
+    if (a.how == admission::kind::rejected) a.retry_after = std::min(a.retry_after, until(freed, now));
+    return a;
   }
 
   admission ask_quota(instant now, std::uint32_t permits) noexcept {
@@ -374,18 +377,19 @@ class rate_machine {
     count_returned();
   }
 
-  std::optional<held> claim(instant now, std::uint32_t permits, instant latest) noexcept
+  // `first_at`: when there is one that would do.
+  std::optional<held> claim(instant now, std::uint32_t permits, instant latest, instant& first_at) noexcept
       ABSL_LOCKS_EXCLUDED(mutex_) {
     const mutex_lock lock(mutex_);
     const auto over =
         std::find_if(returned_.begin(), returned_.end(), [now](const returned& r) { return r.at >= now; });
     returned_.erase(returned_.begin(), over);
+    count_returned();
     const auto first = std::find_if(returned_.begin(), returned_.end(),
-                                    [&](const returned& r) { return r.permits >= permits || r.at > latest; });
-    if (first == returned_.end() || first->at > latest) {
-      count_returned();
-      return std::nullopt;
-    }
+                                    [permits](const returned& r) { return r.permits >= permits; });
+    if (first == returned_.end()) return std::nullopt;
+    first_at = first->at;
+    if (first->at > latest) return std::nullopt;
     held h{.at = first->at,
            .begin = first->begin,
            .end = first->end,

@@ -9,9 +9,11 @@
 #include <optional>
 #include <string_view>
 
+#include "seawall/chaos.hpp"
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
 #include "seawall/testing/virtual_scheduler.hpp"
+#include "seawall/throttle.hpp"
 #include <doctest/doctest.h>
 
 namespace {
@@ -82,6 +84,33 @@ TEST_CASE("no allocation on the success path of any policy, alone") {
   CHECK(none(seawall::fallback(result(9))));
   CHECK(
       none(seawall::classify([](const result& r) { return seawall::outcome_traits<result>::classify(r); })));
+}
+
+TEST_CASE(
+    "no allocation on the success path of a throttle, of one for each key, of chaos that is off or spares a call") {
+  seawall::adaptive_throttle throttle;
+  seawall::keyed<seawall::adaptive_throttle> throttles;
+  seawall::chaos off, on({.enabled = true, .faults = {{.rate = 0.0}}, .script = "ok"});
+  const auto none = [](const auto& layer) {
+    const auto pipeline = seawall::compose(layer);
+    return allocations_of([&] { CHECK(pipeline.run(ok).ok()); }) == 0;
+  };
+  CHECK(none(seawall::throttle(throttle)));
+  CHECK(none(seawall::throttle(throttles)));
+  CHECK(none(seawall::inject(off)));
+  CHECK(none(seawall::inject(on)));
+}
+
+TEST_CASE("no allocation while a throttle rejects, with the code alone") {
+  const seawall::verdict quota{.health = seawall::health::silent, .again = seawall::again::if_idempotent};
+  seawall::adaptive_throttle throttle(
+      {.floor_per_second = 0, .rejections = seawall::rejection_detail::code_only});
+  for (int i = 0; i < 1'000'000; ++i) throttle.machine().settle(quota, seawall::steady_clock::now());
+  const auto pipeline = seawall::compose(seawall::throttle(throttle));
+  CHECK(allocations_of([&] {
+          CHECK(pipeline.run(ok).status().code() == absl::StatusCode::kResourceExhausted);
+          throttle.machine().settle(quota, seawall::steady_clock::now());
+        }) == 0);
 }
 
 TEST_CASE("no allocation on the success path of pipelines: static, dynamic, keyed, with options, nested") {

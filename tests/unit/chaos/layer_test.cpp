@@ -97,6 +97,19 @@ TEST_CASE("chaos: a held call is looked at again at its time, and not before") {
   CHECK(one.finish(t0 + duration(11ms), verdict::ok()).v.success);
 }
 
+TEST_CASE("chaos: a call whose result is being made up is held until it has it, or is given up") {
+  chaos c({.enabled = true, .faults = {{.kind = fault_kind::result, .rate = 1}}});
+  const auto p = compose(inject(c, 7));
+  hand_driven_call one(p, t0), other(p, t0);
+  one.start(t0);
+  other.start(t0);
+  CHECK(c.snapshot().active == 2);
+  CHECK(one.finish(t0, verdict::ok()).v.success);
+  CHECK(c.snapshot().active == 1);
+  other.cancel();
+  CHECK(c.snapshot().active == 0);
+}
+
 TEST_CASE("chaos: a caller that goes while it is held is told so at once") {
   chaos c(hanging());
   testing::virtual_clock clock;

@@ -19,6 +19,8 @@ class knee_law {
   double margin = 0.25, elastic = 0.2, precision = 0.06;
   unsigned n_min = 50, n_max = 1000;
   bool accel = true;
+  double settle_rtts = 2, down = 1, stretch = 2, early = 2.5, up = 0.5, deep_at = .97, keep = 0.33, corr = 2, gain = 0.3;
+  int deep_after = 3, run_max = 3;
   explicit knee_law(double initial, double lo, double hi) : limit_(initial), lo_(lo), hi_(hi), allowed_(initial) {}
 
   double limit() const { return allowed_; }
@@ -44,17 +46,28 @@ class knee_law {
   }
 
  private:
+  double probe_of(double whole, int depth) const {
+    return std::max(1.0, std::min(whole - 1, std::round(whole * std::pow(1 - margin, depth))));
+  }
   struct point {
-    double latency = 0, in_flight = 0, error2 = 0;
+    double latency = 0, in_flight = 0, error2 = 0, limit = 0;
   };
-  bool complete(instant now) const {
+  bool complete(instant now) {
     const double all = n_ + drops_;
     if (all < n_min) return false;
     if (n_ < 2) return true;
     const double mean = sum_ / n_;
     if (static_cast<double>((now - begin_).ns()) < mean) return false;
     const double var = std::max(0.0, sum2_ / n_ - mean * mean) / (mean * mean) / n_;
-    return var <= precision * precision || all >= n_max;
+    if (var > precision * precision && all < n_max) return false;
+    if (probing_ || stretch <= 1 || drops_ > 0.02 * all || full_ == 0 || low_.latency <= 0 || low_.limit >= std::floor(allowed_)) return true;
+    if (base_ == 0) {
+      base_ = all;
+      const double more = std::log(std::floor(allowed_) / low_.limit);
+      const double error = (1 - elastic) * std::min(more, 0.7) - std::log(mean / low_.latency);
+      if (error * error > early * early * (corr * var + low_.error2)) return true;
+    }
+    return all >= stretch * base_;
   }
   bool judge(instant now) {
     ++windows_;
@@ -65,7 +78,8 @@ class knee_law {
     if (have) {
       p.latency = sum_ / n_;
       p.in_flight = in_flight_ / n_;
-      p.error2 = std::max(0.0, sum2_ / n_ / (p.latency * p.latency) - 1) / n_;
+      p.limit = std::floor(before);
+      p.error2 = corr * std::max(0.0, sum2_ / n_ / (p.latency * p.latency) - 1) / n_;
       wait_ = p.latency;
     }
     const bool full = full_ > 0 && p.in_flight >= before / 2;
@@ -73,16 +87,21 @@ class knee_law {
     else after_cruise(p, have, full);
     if (drop_share > 0.02) {
       limit_ = std::max(lo_, before * std::max(0.5, 1 - drop_share));
-      streak_ = 0;
+      evidence_ = 0;
     }
     limit_ = std::clamp(limit_, lo_, hi_);
-    probing_ = full && !probing_ && limit_ >= 2;
-    if (again_ && limit_ >= 2) probing_ = true;
+    if (full && before <= 1 && have && drop_share <= 0.02) {
+      low_ = p;
+      limit_ = std::min(hi_, 2.0);
+      probing_ = true;
+    }
+    const double whole = std::clamp(std::ceil(limit_ - up), lo_, hi_);
+    probing_ = ((full && !probing_) || again_) && whole >= 2;
     again_ = false;
-    allowed_ = probing_ ? std::max(1.0, std::min(std::floor(limit_) - 1, std::round(limit_ * (1 - margin)))) : limit_;
-    n_ = drops_ = full_ = 0;
+    allowed_ = probing_ ? probe_of(whole, depth_) : whole;
+    n_ = drops_ = full_ = base_ = 0;
     sum_ = sum2_ = in_flight_ = 0;
-    if (std::floor(allowed_) != std::floor(before)) settle_until_ = now + duration::from_ns(static_cast<std::int64_t>(wait_));
+    if (std::floor(allowed_) != std::floor(before)) settle_until_ = now + duration::from_ns(static_cast<std::int64_t>(settle_rtts * std::max(high_.latency, low_.latency)));
     return allowed_ != before;
   }
   void after_probe(const point& p, bool have) {
@@ -99,38 +118,60 @@ class knee_law {
       limit_ = std::max(lo_, allowed_ * std::exp(step));
       trusted_ = false;  // the next one counts whatever it says
       again_ = true;
-      streak_ = 0;
+      evidence_ = 0;
       return;
     }
-    low_ = p;
+    const double change = std::log(p.latency / low_.latency);
+    if (change * change < 4 * (p.error2 + low_.error2) && std::abs(p.limit - low_.limit) <= std::max(1.0, 0.15 * p.limit)) {
+      const double w = std::max(keep, p.error2 > 0 ? low_.error2 / (p.error2 + low_.error2) : 1.0);
+      low_.latency += w * (p.latency - low_.latency);
+      low_.limit += w * (p.limit - low_.limit);
+      low_.error2 = w * w * p.error2 + (1 - w) * (1 - w) * low_.error2;
+    } else {
+      low_ = p;
+    }
   }
   void after_cruise(const point& p, bool have, bool full) {
     if (!have) return;
     high_ = p;
     trusted_ = true;
     if (!full) return;
-    if (low_.latency <= 0 || low_.in_flight < p.in_flight * 0.4) return;  // a probe first
-    const double most = std::max(-std::log(1 - margin), std::log(p.in_flight / std::max(1.0, p.in_flight - 1)));
-    const double more = std::clamp(std::log(p.in_flight / low_.in_flight), 0.0, most);
+    if (low_.latency <= 0 || low_.limit >= p.limit || low_.limit < p.limit * 0.25) return;  // a probe first
+    const double most = std::log(p.limit / probe_of(p.limit, 1));
+    const double apart = std::log(p.limit / low_.limit);
+    const double more = std::clamp(apart, 0.0, most);
     const double slower = std::log(p.latency / low_.latency);
-    const double error = (1 - elastic) * more - slower;
+    double error = (1 - elastic) * more - slower;
     const double noise2 = p.error2 + low_.error2;
-    double step = error * error * error / (error * error + noise2);
-    if (accel && step > 0.5 * (1 - elastic) * more && more > 0) {
-      streak_ = std::min(streak_ + 1, 3);
-      step *= streak_;
-    } else {
-      streak_ = 0;
+    flat_ += 0.3 * (std::clamp(slower / apart, 0.0, 1.5) - flat_);
+    if (flat_ > deep_at) {
+      depth_ = std::min(depth_ + 1, 4);
+      flat_ = 0.9;
+    } else if (depth_ > 1) {
+      depth_ = 1;
+      flat_ = 0.9;
     }
+    if (error < 0) error *= down;
+    double step = error * std::max(gain, error * error / (error * error + noise2));
+    const bool up_now = error > 0;
+    const double z = std::abs(error) / std::sqrt(noise2 + 1e-9);
+    evidence_ = (up_now == went_up_ ? evidence_ : 0) + z;
+    went_up_ = up_now;
+    step *= std::clamp(evidence_ / z_per, 1.0, double(run_max));
     step = std::clamp(step, -0.7, 0.7);
     limit_ *= std::exp(step);
   }
 
   double limit_, lo_, hi_, allowed_;
-  double n_ = 0, drops_ = 0, full_ = 0, sum_ = 0, sum2_ = 0, in_flight_ = 0, wait_ = 0;
+  double n_ = 0, base_ = 0, drops_ = 0, full_ = 0, sum_ = 0, sum2_ = 0, in_flight_ = 0, wait_ = 0;
   instant begin_, settle_until_;
   bool probing_ = false, trusted_ = false, again_ = false;
-  int streak_ = 0;
+  bool went_up_ = false;
+ public:
+  double z_per = 2.5;
+ private:
+  double evidence_ = 0, flat_ = 0.9;
+  int plateau_ = 0, depth_ = 1;
   point low_, high_;
   std::uint64_t windows_ = 0;
 };

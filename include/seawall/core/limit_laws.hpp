@@ -1,179 +1,211 @@
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SEAWALL_CORE_LIMIT_LAWS_HPP
 #define SEAWALL_CORE_LIMIT_LAWS_HPP
+
+// The published laws by which a limit on concurrency follows the latencies seen: AIMD, Vegas and Gradient2, as in Netflix'
+// concurrency-limits (github.com/Netflix/concurrency-limits, release 0.5: AIMDLimit, VegasLimit, Gradient2Limit), with its
+// constants as defaults. The library's own is in knee_law.hpp.
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <string_view>
+
 #include "seawall/time.hpp"
-namespace seawall::core {
 
+namespace seawall {
+
+/// The library's own law: nothing to set. See `core::knee_law`.
+struct knee_limit {};
+
+/// Additive increase, multiplicative decrease (Chiu and Jain, 1989): adds one for each answer while at least half of the
+/// limit is used, and multiplies by `backoff` at a failure or a call that takes longer than `slow`.
+struct aimd_limit {
+  double backoff = 0.9;                      ///< [0.5, 1)
+  duration slow = std::chrono::seconds(5);  ///< positive
+};
+
+/// After TCP Vegas (Brakmo and Peterson, 1995): estimates how many calls wait from the shortest latency seen, and moves by
+/// log10(limit) to keep that between 3 and 6 times log10(limit).
+struct vegas_limit {
+  double smoothing = 1.0;         ///< (0, 1]: how much of a new limit is taken over
+  std::uint32_t probe_every = 30;  ///< the shortest latency is forgotten after so many times the limit of calls; at least 1
+};
+
+/// Compares each latency with a long average, and lowers the limit by the ratio when it exceeds `tolerance`.
+struct gradient2_limit {
+  double tolerance = 1.5;         ///< [1, 10]
+  double smoothing = 0.2;         ///< (0, 1]
+  std::uint32_t queue = 4;        ///< added at each step
+  std::uint32_t long_window = 600;  ///< calls in the long average; at least 10
+};
+
+namespace core {
+
+/// How a call ended, to a law.
 struct limit_sample {
-  instant now;
-  double latency = 0;    // ns
-  double in_flight = 0;  // itself included
-  bool dropped = false;
-};
-
-class knee_law {
- public:
-  double margin = 0.25, elastic = 0.2, precision = 0.06;
-  unsigned n_min = 50, n_max = 1000;
-  bool accel = true;
-  double settle_rtts = 2, down = 1, stretch = 2, early = 2.5, up = 0.5, deep_at = .97, keep = 0.33, corr = 2, gain = 0.3;
-  int deep_after = 3, run_max = 3;
-  explicit knee_law(double initial, double lo, double hi) : limit_(initial), lo_(lo), hi_(hi), allowed_(initial) {}
-
-  double limit() const { return allowed_; }
-  double settled() const { return limit_; }
-  double reference() const { return low_.latency; }
-  std::uint64_t windows() const { return windows_; }
-
-  bool add(const limit_sample& s) {
-    if (s.now < settle_until_) return false;
-    if (n_ == 0 && drops_ == 0) begin_ = s.now;
-    if (s.dropped) ++drops_;
-    if (!s.dropped || s.latency > low_.latency) {
-      const double cap = low_.latency > 0 ? low_.latency * 8 : (n_ > 10 ? 8 * sum_ / n_ : 1e300);
-      const double l = std::min(s.latency, cap);
-      ++n_;
-      sum_ += l;
-      sum2_ += l * l;
-      in_flight_ += s.in_flight;
-      if (s.in_flight >= std::floor(allowed_)) ++full_;
-    }
-    if (!complete(s.now)) return false;
-    return judge(s.now);
-  }
-
- private:
-  double probe_of(double whole, int depth) const {
-    return std::max(1.0, std::min(whole - 1, std::round(whole * std::pow(1 - margin, depth))));
-  }
-  struct point {
-    double latency = 0, in_flight = 0, error2 = 0, limit = 0;
+  enum class kind : std::uint8_t {
+    answered,
+    failed,     ///< it has taken at least so long, and may have been cut short
+    overloaded  ///< the dependency says that it is too much
   };
-  bool complete(instant now) {
-    const double all = n_ + drops_;
-    if (all < n_min) return false;
-    if (n_ < 2) return true;
-    const double mean = sum_ / n_;
-    if (static_cast<double>((now - begin_).ns()) < mean) return false;
-    const double var = std::max(0.0, sum2_ / n_ - mean * mean) / (mean * mean) / n_;
-    if (var > precision * precision && all < n_max) return false;
-    if (probing_ || stretch <= 1 || drops_ > 0.02 * all || full_ == 0 || low_.latency <= 0 || low_.limit >= std::floor(allowed_)) return true;
-    if (base_ == 0) {
-      base_ = all;
-      const double more = std::log(std::floor(allowed_) / low_.limit);
-      const double error = (1 - elastic) * std::min(more, 0.7) - std::log(mean / low_.latency);
-      if (error * error > early * early * (corr * var + low_.error2)) return true;
+
+  instant now;
+  double latency = 0;    ///< ns
+  double in_flight = 0;  ///< when it ended, itself included
+  double room = 0;       ///< what a call of the least priority was admitted up to
+  kind how = kind::answered;
+};
+
+/// The bounds of a limit.
+struct limit_bounds {
+  double least = 1;
+  double most = 10'000;
+
+  double clamp(double limit) const noexcept { return std::clamp(limit, least, most); }
+};
+
+/// What an observer is told.
+enum class limit_phase : std::uint8_t {
+  starting,  ///< doubling while that costs no latency
+  cruising,
+  probing,  ///< below the limit for a window, to see whether calls become faster
+};
+
+struct limit_law_view {
+  double settled = 0;   ///< the limit but for probes
+  double latency = 0;   ///< of the last window, ns; 0: not known
+  double baseline = 0;  ///< what it is compared with, ns; 0: not known
+  limit_phase phase = limit_phase::cruising;
+  std::uint64_t windows = 0;
+};
+
+class aimd_law {
+ public:
+  aimd_law(const aimd_limit& o, double initial, limit_bounds b) : options_(o), bounds_(b), limit_(initial) {}
+
+  double limit() const noexcept { return limit_; }
+  void add(const limit_sample& s) noexcept {
+    const bool slow = s.latency > static_cast<double>(options_.slow.ns());
+    why_ = slow ? "latency" : "overload";
+    if (s.how != limit_sample::kind::answered || slow) {
+      limit_ *= options_.backoff;
+    } else if (s.in_flight * 2 >= limit_) {
+      limit_ += 1;
+      why_ = "growth";
     }
-    return all >= stretch * base_;
+    limit_ = bounds_.clamp(limit_);
+    ++samples_;
   }
-  bool judge(instant now) {
-    ++windows_;
-    const double before = allowed_;
-    point p;
-    const double drop_share = drops_ / (n_ + drops_ + 1e-9);
-    const bool have = n_ >= 10;
-    if (have) {
-      p.latency = sum_ / n_;
-      p.in_flight = in_flight_ / n_;
-      p.limit = std::floor(before);
-      p.error2 = corr * std::max(0.0, sum2_ / n_ / (p.latency * p.latency) - 1) / n_;
-      wait_ = p.latency;
-    }
-    const bool full = full_ > 0 && p.in_flight >= before / 2;
-    if (probing_) after_probe(p, have);
-    else after_cruise(p, have, full);
-    if (drop_share > 0.02) {
-      limit_ = std::max(lo_, before * std::max(0.5, 1 - drop_share));
-      evidence_ = 0;
-    }
-    limit_ = std::clamp(limit_, lo_, hi_);
-    if (full && before <= 1 && have && drop_share <= 0.02) {
-      low_ = p;
-      limit_ = std::min(hi_, 2.0);
-      probing_ = true;
-    }
-    const double whole = std::clamp(std::ceil(limit_ - up), lo_, hi_);
-    probing_ = ((full && !probing_) || again_) && whole >= 2;
-    again_ = false;
-    allowed_ = probing_ ? probe_of(whole, depth_) : whole;
-    n_ = drops_ = full_ = base_ = 0;
-    sum_ = sum2_ = in_flight_ = 0;
-    if (std::floor(allowed_) != std::floor(before)) settle_until_ = now + duration::from_ns(static_cast<std::int64_t>(settle_rtts * std::max(high_.latency, low_.latency)));
-    return allowed_ != before;
-  }
-  void after_probe(const point& p, bool have) {
-    if (!have) return;
-    // Slower than the window before at more calls: something has changed, and this is not what a lower limit gives.
-    if (!trusted_ || high_.latency <= 0 || low_.latency <= 0) {
-      low_ = p;
-      trusted_ = true;
+  void set_bounds(limit_bounds b) noexcept { bounds_ = b, limit_ = b.clamp(limit_); }
+  std::string_view why() const noexcept { return why_; }
+  limit_law_view view() const noexcept { return {.settled = limit_, .windows = samples_}; }
+
+ private:
+  const aimd_limit options_;
+  limit_bounds bounds_;
+  double limit_;
+  std::string_view why_ = "growth";
+  std::uint64_t samples_ = 0;
+};
+
+class vegas_law {
+ public:
+  vegas_law(const vegas_limit& o, double initial, limit_bounds b)
+      : options_(o), bounds_(b), limit_(initial) {}
+
+  double limit() const noexcept { return limit_; }
+  void add(const limit_sample& s) noexcept {
+    ++samples_;
+    latency_ = s.latency;
+    if (--until_probe_ <= 0) {
+      // Published with a random share; the golden ratio's multiples are as even and need no random source.
+      jitter_ = jitter_ + 0.618 - (jitter_ + 0.618 >= 1 ? 1 : 0);
+      until_probe_ = (0.5 + 0.5 * jitter_) * options_.probe_every * limit_;
+      shortest_ = s.latency;
       return;
     }
-    const double rise = std::log(p.latency / high_.latency);
-    if (rise > 3 * std::sqrt(p.error2 + high_.error2) && rise > 0.1) {
-      const double step = std::clamp((1 - elastic) * -std::log(1 - margin) - std::log(p.latency / low_.latency), -0.7, 0.0);
-      limit_ = std::max(lo_, allowed_ * std::exp(step));
-      trusted_ = false;  // the next one counts whatever it says
-      again_ = true;
-      evidence_ = 0;
+    if (shortest_ == 0 || s.latency < shortest_) {
+      shortest_ = s.latency;
       return;
     }
-    const double change = std::log(p.latency / low_.latency);
-    if (change * change < 4 * (p.error2 + low_.error2) && std::abs(p.limit - low_.limit) <= std::max(1.0, 0.15 * p.limit)) {
-      const double w = std::max(keep, p.error2 > 0 ? low_.error2 / (p.error2 + low_.error2) : 1.0);
-      low_.latency += w * (p.latency - low_.latency);
-      low_.limit += w * (p.limit - low_.limit);
-      low_.error2 = w * w * p.error2 + (1 - w) * (1 - w) * low_.error2;
-    } else {
-      low_ = p;
-    }
+    move(s);
   }
-  void after_cruise(const point& p, bool have, bool full) {
-    if (!have) return;
-    high_ = p;
-    trusted_ = true;
-    if (!full) return;
-    if (low_.latency <= 0 || low_.limit >= p.limit || low_.limit < p.limit * 0.25) return;  // a probe first
-    const double most = std::log(p.limit / probe_of(p.limit, 1));
-    const double apart = std::log(p.limit / low_.limit);
-    const double more = std::clamp(apart, 0.0, most);
-    const double slower = std::log(p.latency / low_.latency);
-    double error = (1 - elastic) * more - slower;
-    const double noise2 = p.error2 + low_.error2;
-    flat_ += 0.3 * (std::clamp(slower / apart, 0.0, 1.5) - flat_);
-    if (flat_ > deep_at) {
-      depth_ = std::min(depth_ + 1, 4);
-      flat_ = 0.9;
-    } else if (depth_ > 1) {
-      depth_ = 1;
-      flat_ = 0.9;
-    }
-    if (error < 0) error *= down;
-    double step = error * std::max(gain, error * error / (error * error + noise2));
-    const bool up_now = error > 0;
-    const double z = std::abs(error) / std::sqrt(noise2 + 1e-9);
-    evidence_ = (up_now == went_up_ ? evidence_ : 0) + z;
-    went_up_ = up_now;
-    step *= std::clamp(evidence_ / z_per, 1.0, double(run_max));
-    step = std::clamp(step, -0.7, 0.7);
-    limit_ *= std::exp(step);
+  void set_bounds(limit_bounds b) noexcept { bounds_ = b, limit_ = b.clamp(limit_); }
+  std::string_view why() const noexcept { return why_; }
+  limit_law_view view() const noexcept {
+    return {.settled = limit_, .latency = latency_, .baseline = shortest_, .windows = samples_};
   }
 
-  double limit_, lo_, hi_, allowed_;
-  double n_ = 0, base_ = 0, drops_ = 0, full_ = 0, sum_ = 0, sum2_ = 0, in_flight_ = 0, wait_ = 0;
-  instant begin_, settle_until_;
-  bool probing_ = false, trusted_ = false, again_ = false;
-  bool went_up_ = false;
- public:
-  double z_per = 2.5;
  private:
-  double evidence_ = 0, flat_ = 0.9;
-  int plateau_ = 0, depth_ = 1;
-  point low_, high_;
-  std::uint64_t windows_ = 0;
+  void move(const limit_sample& s) noexcept {
+    const double step = std::max(1.0, std::floor(std::log10(limit_)));
+    const double waiting = std::ceil(limit_ * (1 - shortest_ / s.latency));
+    double next = limit_;
+    if (s.how != limit_sample::kind::answered) {
+      why_ = "overload";
+      next -= step;
+    } else if (s.in_flight * 2 < limit_) {
+      return;
+    } else if (waiting <= step) {
+      why_ = "growth";
+      next += 6 * step;
+    } else if (waiting < 3 * step) {
+      why_ = "growth";
+      next += step;
+    } else if (waiting > 6 * step) {
+      why_ = "latency";
+      next -= step;
+    } else {
+      return;
+    }
+    limit_ = bounds_.clamp((1 - options_.smoothing) * limit_ + options_.smoothing * bounds_.clamp(next));
+  }
+
+  const vegas_limit options_;
+  limit_bounds bounds_;
+  double limit_;
+  double shortest_ = 0, latency_ = 0, jitter_ = 0.5;
+  double until_probe_ = 1e9;
+  std::string_view why_ = "growth";
+  std::uint64_t samples_ = 0;
 };
-}  // namespace seawall::core
-#endif
+
+class gradient2_law {
+ public:
+  gradient2_law(const gradient2_limit& o, double initial, limit_bounds b)
+      : options_(o), bounds_(b), limit_(initial) {}
+
+  double limit() const noexcept { return limit_; }
+  void add(const limit_sample& s) noexcept {
+    latency_ = std::max(s.latency, 1.0);
+    // The first ten are averaged plainly.
+    ++samples_;
+    const double weight = samples_ <= 10 ? 1.0 / static_cast<double>(samples_) : 2.0 / (options_.long_window + 1.0);
+    average_ += weight * (latency_ - average_);
+    if (average_ > 2 * latency_) average_ *= 0.95;  // the load has gone: back quickly
+    if (s.in_flight < limit_ / 2) return;
+    const double gradient = std::clamp(options_.tolerance * average_ / latency_, 0.5, 1.0);
+    const double next = limit_ * gradient + options_.queue;
+    why_ = next > limit_ ? "growth" : "latency";
+    limit_ = bounds_.clamp(limit_ * (1 - options_.smoothing) + next * options_.smoothing);
+  }
+  void set_bounds(limit_bounds b) noexcept { bounds_ = b, limit_ = b.clamp(limit_); }
+  std::string_view why() const noexcept { return why_; }
+  limit_law_view view() const noexcept {
+    return {.settled = limit_, .latency = latency_, .baseline = average_, .windows = samples_};
+  }
+
+ private:
+  const gradient2_limit options_;
+  limit_bounds bounds_;
+  double limit_;
+  double average_ = 0, latency_ = 0;
+  std::string_view why_ = "growth";
+  std::uint64_t samples_ = 0;
+};
+
+}  // namespace core
+}  // namespace seawall
+
+#endif  // SEAWALL_CORE_LIMIT_LAWS_HPP

@@ -57,17 +57,19 @@ class knee_law {
   }
 
  private:
-  static constexpr double elasticity = 0.12;    // of throughput to the limit, at the limit wanted
-  static constexpr double margin = 0.25;        // by which a probe is below the limit
-  static constexpr double precision = 0.06;     // relative standard error of a window's mean latency
-  static constexpr double least_calls = 50;     // in a window; a window of nothing but equal latencies has to end, too
-  static constexpr double most_calls = 1000;    // in a window; heavy tails are never precise
-  static constexpr double cruise_length = 4;    // windows of a probe's length, as probing costs throughput
-  static constexpr double certain = 2.5;        // standard errors
-  static constexpr double correlation = 2;      // latencies of neighbours in a queue are alike: so much less do they tell
-  static constexpr double least_gain = 0.3;     // the share of a step that is taken although it may be noise
+  static constexpr double elasticity = 0.12;  // of throughput to the limit, at the limit wanted
+  static constexpr double margin = 0.25;      // by which a probe is below the limit
+  static constexpr double precision = 0.06;   // relative standard error of a window's mean latency
+  static constexpr double least_calls =
+      50;  // in a window; a window of nothing but equal latencies has to end, too
+  static constexpr double most_calls = 1000;  // in a window; heavy tails are never precise
+  static constexpr double cruise_length = 4;  // windows of a probe's length, as probing costs throughput
+  static constexpr double certain = 2.5;      // standard errors
+  static constexpr double correlation =
+      2;  // latencies of neighbours in a queue are alike: so much less do they tell
+  static constexpr double least_gain = 0.3;  // the share of a step that is taken although it may be noise
   static constexpr double overload_share = 0.02;
-  static constexpr double farthest = 0.7;       // a step, as a logarithm: a factor of two
+  static constexpr double farthest = 0.7;  // a step, as a logarithm: a factor of two
   static constexpr int deepest = 4;
 
   /// What a window has found out.
@@ -217,7 +219,8 @@ class knee_law {
     // Small steps that all go one way are not noise.
     evidence_ = ((e > 0) == (last_error_ > 0) ? evidence_ : 0) + strength;
     last_error_ = e;
-    const double step = e * std::max(least_gain, e * e / (e * e + noise2)) * std::clamp(evidence_ / 3, 1.0, 3.0);
+    const double step =
+        e * std::max(least_gain, e * e / (e * e + noise2)) * std::clamp(evidence_ / 3, 1.0, 3.0);
     settled_ *= std::exp(std::clamp(step, -farthest, farthest));
     why_ = step > 0 ? "growth" : "latency";
   }

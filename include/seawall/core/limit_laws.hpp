@@ -7,6 +7,7 @@
 // constants as defaults. The library's own is in knee_law.hpp.
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <string_view>
@@ -21,22 +22,23 @@ struct knee_limit {};
 /// Additive increase, multiplicative decrease (Chiu and Jain, 1989): adds one for each answer while at least half of the
 /// limit is used, and multiplies by `backoff` at a failure or a call that takes longer than `slow`.
 struct aimd_limit {
-  double backoff = 0.9;                      ///< [0.5, 1)
+  double backoff = 0.9;                     ///< [0.5, 1)
   duration slow = std::chrono::seconds(5);  ///< positive
 };
 
 /// After TCP Vegas (Brakmo and Peterson, 1995): estimates how many calls wait from the shortest latency seen, and moves by
 /// log10(limit) to keep that between 3 and 6 times log10(limit).
 struct vegas_limit {
-  double smoothing = 1.0;         ///< (0, 1]: how much of a new limit is taken over
-  std::uint32_t probe_every = 30;  ///< the shortest latency is forgotten after so many times the limit of calls; at least 1
+  double smoothing = 1.0;  ///< (0, 1]: how much of a new limit is taken over
+  std::uint32_t probe_every =
+      30;  ///< the shortest latency is forgotten after so many times the limit of calls; at least 1
 };
 
 /// Compares each latency with a long average, and lowers the limit by the ratio when it exceeds `tolerance`.
 struct gradient2_limit {
-  double tolerance = 1.5;         ///< [1, 10]
-  double smoothing = 0.2;         ///< (0, 1]
-  std::uint32_t queue = 4;        ///< added at each step
+  double tolerance = 1.5;           ///< [1, 10]
+  double smoothing = 0.2;           ///< (0, 1]
+  std::uint32_t queue = 4;          ///< added at each step
   std::uint32_t long_window = 600;  ///< calls in the long average; at least 10
 };
 
@@ -181,7 +183,8 @@ class gradient2_law {
     latency_ = std::max(s.latency, 1.0);
     // The first ten are averaged plainly.
     ++samples_;
-    const double weight = samples_ <= 10 ? 1.0 / static_cast<double>(samples_) : 2.0 / (options_.long_window + 1.0);
+    const double weight =
+        samples_ <= 10 ? 1.0 / static_cast<double>(samples_) : 2.0 / (options_.long_window + 1.0);
     average_ += weight * (latency_ - average_);
     if (average_ > 2 * latency_) average_ *= 0.95;  // the load has gone: back quickly
     if (s.in_flight < limit_ / 2) return;

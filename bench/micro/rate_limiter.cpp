@@ -3,6 +3,8 @@
 // The rate limiter: alone with `now` given and with the clock read, in a pipeline, with and without leases, and a refusal.
 // Where `now` is given, it goes on by 10 ns a call and thread. All calls but those of the last row are granted.
 
+#include "seawall/rate_limiter.hpp"
+
 #include <atomic>
 #include <cstdint>
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The rate limiter: alone with `now` given and with the clock read, in a pipeline, with and without leases, and a refusal.
-// Where `now` is given, it goes on by 10 ns a call and thread. All calls but those of the last row are granted.
+// Where `now` is given, it goes on by 10 ns a call; threads whose clocks are not one would measure something else. All calls but those of the last row are granted.
+
+#include "seawall/rate_limiter.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -23,7 +25,6 @@ seawall::rate_limiter_options plenty(std::uint32_t lease, std::uint32_t permits)
 constexpr std::uint32_t one_a_nanosecond = 1'000'000'000;
 constexpr std::uint32_t one_in_ten_nanoseconds = 100'000'000;
 
-// Begins at the real time: whoever comes later to an object that others have used finds it full.
 seawall::instant next_now() {
   static thread_local std::int64_t now = read_clock();
   return seawall::instant::from_ns(now += 10);
@@ -114,9 +115,9 @@ void row_in_pairs(const std::string& name) {
 }
 
 const bool added = [] {
-  row_in_pairs<limiter_now_given<1>, floor_now_given>("success/rate_limiter, now given");
-  row_in_pairs<limiter_now_given<16>, floor_now_given>("success/rate_limiter, leases of 16, now given");
-  row_in_pairs<limiter_now_given<64>, floor_now_given>("success/rate_limiter, leases of 64, now given");
+  row<limiter_now_given<1>, floor_now_given>("success/rate_limiter, now given");
+  row<limiter_now_given<16>, floor_now_given>("success/rate_limiter, leases of 16, now given");
+  row<limiter_now_given<64>, floor_now_given>("success/rate_limiter, leases of 64, now given");
   row_in_pairs<limiter_with_clock<1>, floor_with_clock>("success/rate_limiter, clock read");
   row_in_pairs<limiter_with_clock<16>, floor_with_clock>("success/rate_limiter, leases of 16, clock read");
   row_in_pairs<limiter_in_pipeline<1>, floor_in_pipeline>("success/rate_limiter, pipeline");

@@ -11,6 +11,7 @@
 
 #include "seawall/chaos.hpp"
 #include "seawall/bulkhead.hpp"
+#include "seawall/rate_limiter.hpp"
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
 #include "seawall/testing/virtual_scheduler.hpp"
@@ -78,6 +79,11 @@ TEST_CASE("no allocation on the success path of any policy, alone") {
   CHECK(none(seawall::breaker(breaker)));
   CHECK(none(seawall::breaker(slow)));
   CHECK(none(seawall::breaker(ring)));
+  seawall::rate_limiter rate({.permits = 1000}), leases({.permits = 1000, .lease = 8}),
+      log({.algorithm = seawall::rate_algorithm::sliding_log, .permits = 1000});
+  CHECK(none(seawall::rate_limit(rate)));
+  CHECK(none(seawall::rate_limit(leases)));
+  CHECK(none(seawall::rate_limit(log)));
   CHECK(none(seawall::retry()));
   CHECK(none(seawall::retry({.budget = &budget})));
   CHECK(none(seawall::deadline({.after = 1s})));
@@ -205,6 +211,26 @@ TEST_CASE("no allocation while a breaker fails, probes and recovers") {
           clock.advance(1s);
           breaker.try_acquire(clock.now()).success(clock.now());
           CHECK(breaker.try_acquire(clock.now()));
+        }) == 0);
+}
+
+TEST_CASE("no allocation while a rate limiter refuses, lets wait, takes back and is slowed down") {
+  virtual_clock clock;
+  seawall::rate_limiter limiter({.permits = 10,
+                                 .per = 1s,
+                                 .burst = 2,
+                                 .max_wait = 1s,
+                                 .max_waiting = 4,
+                                 .pushback = {.pause_max = 100ms, .slow_to = 0.9}});
+  CHECK(allocations_of([&] {
+          clock.advance(10s);
+          CHECK(limiter.try_acquire(clock.now(), 2));
+          auto first = limiter.reserve(clock.now()), second = limiter.reserve(clock.now());
+          first.give_back(clock.now());
+          CHECK(limiter.reserve(clock.now()).at() < second.at());
+          CHECK_FALSE(limiter.reserve(clock.now(), 3));
+          auto p = limiter.try_acquire(second.at() + 1s);
+          p.settle(seawall::verdict::transient().with_retry_after(1s), second.at() + 1s);
         }) == 0);
 }
 

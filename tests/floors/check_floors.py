@@ -128,7 +128,8 @@ def check(root, table):
     errors += [f"{table.name}: nobody needs {a} -> {b}" for a, b in sorted(arrows - used_arrows)]
 
     if UMBRELLA in headers:
-        reached, queue = set(), [UMBRELLA]
+        # What only an adapter needs is for those who include it.
+        reached, queue = set(), [UMBRELLA, *(h for h in headers if h.startswith("adapt/"))]
         while queue:
             header = queue.pop()
             if header not in reached:

@@ -13,7 +13,12 @@ namespace {
 using namespace redis_test;
 
 redis_quota_options options_for(const fake_server& server) {
-  return {.port = server.port(), .key = "orders", .probe_initial = 1ms, .probe_max = 5ms, .processes = 1};
+  return {.port = server.port(),
+          .key = "orders",
+          .probe_initial = 1ms,
+          .probe_max = 5ms,
+          .fallback = quota_fallback::share,
+          .processes = 1};
 }
 
 struct nonsense {

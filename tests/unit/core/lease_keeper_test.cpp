@@ -24,7 +24,7 @@ using seawall::core::lease_terms;
 
 /// A keeper, its pool, and a place that answers as the test says.
 struct kept {
-  explicit kept(lease_terms t = {.min_lease = 2, .local_burst = 4})
+  explicit kept(lease_terms t = {.min_lease = 2, .fallback = quota_fallback::share, .local_burst = 4})
       : terms(t),
         pool(t.max_lease, t.fallback == quota_fallback::deny ? duration::infinite() : duration(10ms),
              t.local_burst, lease_keeper::local_from(t, now), 2),

@@ -28,7 +28,7 @@ class quota_source {
  public:
   /// Takes `permits`, all of them or none, out of what this process holds.
   virtual quota_answer take(std::uint32_t permits, instant now) noexcept = 0;
-  /// Permits that were taken and will not be used.
+  /// Permits that were taken and will not be used. `now` is the instant of the taking where no newer one is known.
   virtual void give_back(std::uint32_t permits, instant now) noexcept = 0;
 
  protected:

@@ -21,8 +21,16 @@ constexpr double rate = 500;
 // Of three processes: the burst, a lease each, and a call each that is between its grant and the ledger.
 constexpr double bound = 50 + 3 * 20 + 3;
 
-void check_share(processes_under_load& load, redis_server& server, void (redis_server::*lose)(),
-                 void (redis_server::*regain)(), const char* how) {
+// Not one that is answered has it: the share is all there is. It is on top only while some have noticed that the server is
+// back and others have not, if it is not reserved.
+constexpr double while_coming_back = rate / 2;
+
+void check_share(quota_fallback fallback, void (redis_server::*lose)(), void (redis_server::*regain)(),
+                 const std::string& how) {
+  redis_server server;
+  redis_quota_options o = options_for(server, 3);
+  o.fallback = fallback;
+  processes_under_load load({o, o, o});
   let_run(500ms);
   (server.*lose)();
   REQUIRE(eventually([&] { return load.everyone_granted_locally(5); }));
@@ -34,7 +42,6 @@ void check_share(processes_under_load& load, redis_server& server, void (redis_s
   CHECK(load.all_are(quota_state::down));
   (server.*regain)();
   REQUIRE(eventually([&] { return load.all_are(quota_state::healthy); }));
-  const auto local_after = load.locally_granted();
   const instant back = seawall::steady_clock::now();
   let_run(1s);
   const instant end = seawall::steady_clock::now();
@@ -45,29 +52,26 @@ void check_share(processes_under_load& load, redis_server& server, void (redis_s
           (end - back).seconds(), " s; most above the rate ", above, " of ", bound);
   CHECK(local <= rate * outage + 3 * 17 + 3);
   CHECK(local >= 0.5 * rate * outage);
-  CHECK(above <= bound);
+  CHECK(above <= bound + (fallback == quota_fallback::share ? while_coming_back : 0));
   CHECK(shared >= 0.4 * rate);
-  // What was local before may have been in its last moments still.
-  CHECK(static_cast<double>(load.locally_granted() - local_after) <= 0.2 * rate);
 }
 
 TEST_CASE("redis: killed under load, calls go on at the local share, and share again when it is back") {
-  redis_server server;
-  const redis_quota_options o = options_for(server, 3);
-  processes_under_load load({o, o, o});
-  check_share(load, server, &redis_server::kill_now, &redis_server::restart, "killed");
+  check_share(quota_fallback::share, &redis_server::kill_now, &redis_server::restart, "killed, share");
+  check_share(quota_fallback::reserved_share, &redis_server::kill_now, &redis_server::restart,
+              "killed, reserved_share");
 }
 
 TEST_CASE("redis: stopped under load, calls go on at the local share, and share again when it goes on") {
-  redis_server server;
-  const redis_quota_options o = options_for(server, 3);
-  processes_under_load load({o, o, o});
-  check_share(load, server, &redis_server::suspend, &redis_server::resume, "stopped");
+  check_share(quota_fallback::share, &redis_server::suspend, &redis_server::resume, "stopped, share");
+  check_share(quota_fallback::reserved_share, &redis_server::suspend, &redis_server::resume,
+              "stopped, reserved_share");
 }
 
 TEST_CASE("redis: killed and back again and again, it is worth no burst each time") {
   redis_server server;
-  const redis_quota_options o = options_for(server, 3);
+  redis_quota_options o = options_for(server, 3);
+  o.fallback = quota_fallback::reserved_share;
   processes_under_load load({o, o, o});
   for (int i = 0; i < 5; ++i) {
     let_run(200ms);
@@ -119,7 +123,7 @@ struct partition {
   void heal() { std::filesystem::rename(server.socket_path() + ".away", server.socket_path()); }
 };
 
-double above_in_partition(quota_fallback fallback, std::uint64_t least_local, const char* how) {
+double above_in_partition(quota_fallback fallback, std::uint64_t least_local, const std::string& how) {
   partition p;
   processes_under_load load(p.options(fallback));
   let_run(500ms);
@@ -127,9 +131,9 @@ double above_in_partition(quota_fallback fallback, std::uint64_t least_local, co
   REQUIRE(eventually([&] { return load.quota(2).snapshot().state == quota_state::down; }));
   REQUIRE(eventually([&] { return load.quota(2).snapshot().locally_granted >= least_local; }));
   let_run(1500ms);
-  CHECK(load.quota(0).snapshot().failures == 0);
   CHECK(load.quota(2).snapshot().state == quota_state::down);
   const auto local = load.quota(2).snapshot().locally_granted;
+  CHECK(eventually([&] { return load.quota(0).snapshot().state == quota_state::healthy; }));
   p.heal();
   REQUIRE(eventually([&] { return load.all_are(quota_state::healthy); }));
   let_run(300ms);

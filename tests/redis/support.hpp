@@ -38,6 +38,7 @@ inline redis_quota_options options_for(const redis_server& server, std::uint32_t
           .max_lease = 20,
           .lease_time = 1s,
           .probe_max = 100ms,
+          .fallback = quota_fallback::share,
           .processes = processes};
 }
 

@@ -68,7 +68,7 @@ struct redis_quota_options {
       std::chrono::milliseconds(50);  ///< to the first try after a failure, then doubled: [1 ms, probe_max]
   duration probe_max = std::chrono::seconds(2);  ///< at most 10 min
 
-  quota_fallback fallback = quota_fallback::share;
+  quota_fallback fallback = quota_fallback::reserved_share;
   /// How many processes share the quota at most; the fallbacks but `deny` divide the rate by it: [1, 10'000]. There is no
   /// default that is right.
   std::uint32_t processes = 0;

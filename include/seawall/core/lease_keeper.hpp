@@ -20,11 +20,12 @@ namespace seawall {
 enum class quota_fallback : std::uint8_t {
   /// Nothing: once its lease is used up or has expired, it refuses.
   deny,
-  /// Its part: rate / processes. Where all have lost the quota, they get what it would have granted. Where some have, they
-  /// get their part on top of what it still grants to the others.
+  /// Its part, rate / processes, as soon as the quota is slow. It is on top of what the quota grants to those that it still
+  /// answers: for as long as only some have lost it, and, after all have, until the last has noticed that it is back.
   share,
-  /// Its part, which the quota keeps back from the others for as long as it does not hear from that process. Where fewer
-  /// than `processes` are running, a part of the rate is not used.
+  /// Its part, which the quota keeps back from the others for as long as it does not hear from this process; used only when
+  /// it does so, a lease's time after it last heard. Nothing is on top. Where fewer than `processes` are running, a part of
+  /// the rate is not used.
   reserved_share,
 };
 
@@ -55,7 +56,7 @@ struct lease_terms {
   duration slow_after = std::chrono::milliseconds(20);
   duration probe_initial = std::chrono::milliseconds(50);
   duration probe_max = std::chrono::seconds(2);
-  quota_fallback fallback = quota_fallback::share;
+  quota_fallback fallback = quota_fallback::reserved_share;
   std::uint64_t local_burst = 1;
 };
 

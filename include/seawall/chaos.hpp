@@ -182,8 +182,10 @@ inline core::chaos_plan planned(chaos_options o) {
                         .events = o.events};
   for (const fault& f : o.faults) plan.faults.push_back(planned(f));
   if (!o.script.empty()) {
-    plan.script = [script = *script::parse(o.script, o.seed)](duration since) mutable {
-      return planned(script.next(instant() + since));
+    const script parsed = *script::parse(o.script, o.seed);
+    plan.script = [parsed, going = parsed](duration since, bool anew) mutable {
+      if (anew) going = parsed;
+      return planned(going.next(instant() + since));
     };
   }
   return plan;

@@ -84,8 +84,8 @@ struct chaos_fault {
 /// What the machine is told to do.
 struct chaos_plan {
   std::vector<chaos_fault> faults = {};
-  /// What is to be done to the next call, so long after the first one; nothing: as the rates say.
-  std::function<std::optional<chaos_fault>(duration)> script = nullptr;
+  /// What is to be done to the next call, so long after the first one; nothing: as the rates say. `anew`: this is the first.
+  std::function<std::optional<chaos_fault>(duration, bool anew)> script = nullptr;
   std::function<bool(const call&)> applies_to = nullptr;
   std::uint64_t seed = 1;
   std::uint32_t max_at_once = 1;
@@ -164,9 +164,10 @@ class chaos_machine {
     if (!enabled()) return {};
     const mutex_lock lock(mutex_);
     if (c != nullptr && plan_.applies_to && !plan_.applies_to(*c)) return {};
-    if (!began_) began_ = now;
+    const bool anew = !began_;
+    if (anew) began_ = now;
     ++calls_;
-    const chaos_fault fault = choose(now);
+    const chaos_fault fault = choose(now - *began_, anew);
     if (fault.kind == fault_kind::none) return {};
     const duration delay = fault.kind == fault_kind::hang ? plan_.max_delay : delay_of(fault);
     const bool full = active_.load(std::memory_order_relaxed) >= plan_.max_at_once;
@@ -196,9 +197,9 @@ class chaos_machine {
   }
 
  private:
-  chaos_fault choose(instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  chaos_fault choose(duration since, bool anew) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (plan_.script) {
-      if (auto scripted = plan_.script(now - *began_)) return *std::move(scripted);
+      if (auto scripted = plan_.script(since, anew)) return *std::move(scripted);
     }
     if (plan_.faults.empty()) return {};
     // The rates are shares of all calls: they lie side by side in [0, 1).

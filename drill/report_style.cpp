@@ -38,7 +38,9 @@ p { margin: 0 0 12px; max-width: 78ch; }
 .legend i.dashed { height: 0; border-top: 3px dotted; margin-bottom: 3px; border-radius: 0; }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
-svg .act { fill: var(--ink); }
+svg .act, svg .in { fill: var(--ink); }
+svg .is-bare { fill: var(--bare); }
+svg .is-seawall { fill: var(--seawall); }
 svg .shade { fill: var(--shade); }
 svg .grid { stroke: var(--grid); }
 svg .change { stroke: var(--rule); }

@@ -14,6 +14,7 @@
 
 #include "dependency_client.hpp"
 #include "payment_queue.hpp"
+#include "rendering.hpp"
 #include "seawall/seawall.hpp"
 
 namespace drill {
@@ -110,6 +111,7 @@ struct resources {
   seawall::retry_budget budget{{.name = "storefront", .ratio = 0.2}};
   last_known_stock stock;
   payment_queue pending{4096};
+  renderer pages;
 };
 
 auto calling_inventory(resources& r, std::string order) {
@@ -194,10 +196,18 @@ std::function<checkout_answer(std::uint64_t)> checking_out(resources& r) {
       if (s.ok()) s = add_part(answer, a, order, payment, pay, calling(r.payment, order));
       if (s.ok())
         s = add_part(answer, a, order, recommendations, recommend, calling(r.recommendations, order));
+      if (s.ok()) r.pages.render(checkout_page_takes);
       return s;
     });
     answer.accepted = done.ok();
     return answer;
+  };
+}
+
+std::function<product_answer(std::uint64_t)> browsing(resources& r) {
+  return [&r](std::uint64_t article) -> product_answer {
+    r.pages.render(product_page_takes);
+    return {.page = fmt::format("article {}\n", article)};
   };
 }
 
@@ -206,7 +216,8 @@ shop_stats stats_of(const resources& r) {
   shop_stats s{.payments_queued = c.queued,
                .payments_captured = c.captured,
                .payments_refused = c.refused,
-               .payments_in_queue = c.in_queue};
+               .payments_in_queue = c.in_queue,
+               .rendering = r.pages.spent()};
   s.of[dependency::inventory] = {r.inventory.attempts(), view_of(r.inventory_breaker)};
   s.of[dependency::payment] = {r.payment.attempts(), view_of(r.payment_breaker)};
   s.of[dependency::recommendations] = {r.recommendations.attempts(), view_of(r.recommendations_breaker)};
@@ -218,7 +229,8 @@ shop_stats stats_of(const resources& r) {
 void run_seawall_storefront(const storefront_ports& ports) {
   resources r(ports);
   for (int i = 0; i < 2; ++i) std::thread([&r] { capture_pending(r); }).detach();
-  run_storefront(ports.own, {.checkout = checking_out(r), .stats = [&r] { return stats_of(r); }});
+  run_storefront(ports.own,
+                 {.checkout = checking_out(r), .browse = browsing(r), .stats = [&r] { return stats_of(r); }});
 }
 
 }  // namespace drill

@@ -159,7 +159,7 @@ function drawHead() {
   place('tiles').append(
       tile('checkouts answered', r => percent(r.total.full + r.total.degraded, r.total.offered)),
       tile('p99 of the wait', r => ms(r.total.p99_ms)),
-      tile('checkouts answered at four times the load', r => r.overload
+      tile('answered at four times the load', r => r.overload
           ? percent(r.overload.checkout.full + r.overload.checkout.degraded, r.overload.checkout.offered) : '-'),
       tile('charged without an order', r => String(r.payments.charged_without_order)),
       tile('double charges', r => String(r.payments.double_charges)));
@@ -238,12 +238,12 @@ function bars(host, title, parts) {
   runs.forEach((r, i) => {
     const y = i * line;
     root.append(svg('text', {class: 'is-' + r.name, x: 0, y: y + 14}, r.name));
-    let x = left;
+    let from = left;
     for (const [label, colour, value] of parts) {
       const share = Math.max(0, value(r.overload)), w = (width - left) * share;
-      root.append(svg('rect', {x, y, width: w, height: line - 6, fill: `var(--${colour})`}));
-      if (w > 45) root.append(svg('text', {class: 'in', x: x + 6, y: y + 14}, percent(share, 1)));
-      x += w;
+      root.append(svg('rect', {x: from, y, width: w, height: line - 6, fill: `var(--${colour})`}));
+      if (w > 45) root.append(svg('text', {class: 'in', x: from + 6, y: y + 14}, percent(share, 1)));
+      from += w;
     }
   });
   host.append(root);

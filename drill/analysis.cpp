@@ -66,19 +66,19 @@ figures figures_of(const std::vector<customer>& visitors, time_span when, Moment
   figures f{.when = when};
   std::vector<microseconds> waited;
   std::vector<microseconds> waited_all;
-  std::vector<microseconds> waited_in_vain;
+  std::vector<microseconds> waited_for_nothing;
   for (const customer& c : visitors) {
     if (!when.contains(moment(c))) continue;
     count(c, f);
     waited_all.push_back(c.waited);
-    if (!is_answered(c.how)) waited_in_vain.push_back(c.waited);
+    if (!is_answered(c.how)) waited_for_nothing.push_back(c.waited);
     if (!is_error_page(c.how)) waited.push_back(c.waited);
   }
   f.p50 = percentile(waited, 0.5);
   f.p99 = percentile(waited, 0.99);
   f.max = percentile(waited, 1);
   f.p99_of_all = percentile(std::move(waited_all), 0.99);
-  f.p99_of_failed = percentile(std::move(waited_in_vain), 0.99);
+  f.p99_of_failed = percentile(std::move(waited_for_nothing), 0.99);
   return f;
 }
 
@@ -87,31 +87,37 @@ figures with_attempts(const run_record& r, figures f) {
   return f;
 }
 
-/// Workers' time for so many pages, as a share of all the time that the workers have in a span of that length.
-double share_of_workers(double checkouts, double products, microseconds length) {
-  const double takes = checkouts * seconds(checkout_page_takes) + products * seconds(product_page_takes);
-  return takes / (static_cast<double>(render_workers) * seconds(length));
+/// Those who really asked.
+double sent(const std::vector<customer>& visitors, time_span when) {
+  return static_cast<double>(std::count_if(visitors.begin(), visitors.end(), [when](const customer& c) {
+    return c.how != outcome::not_sent && when.contains(c.came_at);
+  }));
 }
 
-double sent(const figures& f, const std::vector<customer>& visitors) {
-  const auto missing = std::count_if(visitors.begin(), visitors.end(), [&](const customer& c) {
-    return c.how == outcome::not_sent && f.when.contains(c.came_at);
-  });
-  return static_cast<double>(f.offered) - static_cast<double>(missing);
+/// Workers' time within `when` for pages that found their visitors waiting. A page is rendered just before it is there.
+double served_s(const std::vector<customer>& visitors, microseconds page_takes, time_span when) {
+  microseconds sum{0};
+  for (const customer& c : visitors) {
+    if (!is_answered(c.how)) continue;
+    const microseconds begin = std::max(leaving(c) - page_takes, when.begin);
+    sum += std::max(std::min(leaving(c), when.end) - begin, microseconds(0));
+  }
+  return seconds(sum);
 }
 
 overload overload_in(const run_record& r, const played_act& a) {
   overload o{
       .act = a.what.title, .checkout = figures_within(r, a.when), .browsing = browsing_within(r, a.when)};
-  o.offered = share_of_workers(sent(o.checkout, r.customers), sent(o.browsing, r.browsers), a.when.length());
-
-  const time_span settled{std::min(a.when.begin + overload_settles_in, a.when.end), a.when.end};
-  if (settled.length() <= microseconds(0)) return o;
-  const auto spent = [](const shop_stats& s) { return seconds(s.rendering); };
-  o.rendered = counted_per_s(r, spent, settled) / static_cast<double>(render_workers);
-  const auto pages = [](const figures& f) { return static_cast<double>(f.full + f.degraded); };
-  o.served = share_of_workers(pages(figures_ended_within(r, settled)),
-                              pages(browsing_ended_within(r, settled)), settled.length());
+  const double capacity_s = static_cast<double>(render_workers) * seconds(a.when.length());
+  if (capacity_s <= 0) return o;
+  const auto rendering = [](const shop_stats& s) { return seconds(s.rendering); };
+  o.offered = (sent(r.customers, a.when) * seconds(checkout_page_takes) +
+               sent(r.browsers, a.when) * seconds(product_page_takes)) /
+              capacity_s;
+  o.rendered = counted_per_s(r, rendering, a.when) / static_cast<double>(render_workers);
+  o.served = (served_s(r.customers, checkout_page_takes, a.when) +
+              served_s(r.browsers, product_page_takes, a.when)) /
+             capacity_s;
   return o;
 }
 

@@ -96,9 +96,6 @@ struct overload {
 /// Nothing if the run had no such act.
 std::optional<overload> overload_of(const run_record& r);
 
-/// Once the crowd is there, the first pages are still being rendered: `served` and `rendered` count from here on.
-inline constexpr std::chrono::milliseconds overload_settles_in{300};
-
 /// The customers' view of their orders against the books of payment.
 struct reconciliation {
   std::uint64_t charged_without_order = 0;  ///< charged, but the customer saw an error page or no answer

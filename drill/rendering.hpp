@@ -40,13 +40,13 @@ class renderer {
   /// When a page is ready that is asked for at `now`, after all that were asked for before it.
   clock::time_point reserve(clock::time_point now, std::chrono::microseconds takes);
 
-  /// Workers' time spent on the pages that are ready.
-  std::chrono::microseconds spent() const;
+  /// Workers' time spent until `now`, that on pages which are not ready yet included.
+  std::chrono::microseconds spent(clock::time_point now) const;
 
  private:
   mutable std::mutex mutex_;
   std::array<clock::time_point, render_workers> free_at_{};
-  std::chrono::microseconds spent_{0};
+  clock::duration reserved_{0};
 };
 
 }  // namespace drill

@@ -257,7 +257,7 @@ function drawOverload() {
   host.append(html('p', {class: 'note'},
       `${data.render_workers} workers render the pages of either storefront: ${data.checkout_page_ms} ms for a ` +
       `checkout's, ${data.product_page_ms} ms for a product's. ${rate(checkout)} checkouts and ${rate(browsing)} ` +
-      `product pages a second ask for ${offered_share.toFixed(2)} times the time that the workers have.`));
+      `product pages a second ask for ${offered_share.toFixed(1)} times the time that the workers have.`));
   const of = (visitors, count) => o => o[visitors].offered ? count(o[visitors]) / o[visitors].offered : 0;
   bars(host, 'Checkouts', [
       ['answered', 'seawall', of('checkout', f => f.full + f.degraded)],

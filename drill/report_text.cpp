@@ -61,7 +61,7 @@ struct overload_row {
 
 constexpr std::array overload_rows{
     overload_row{"asked for, of what can be rendered",
-                 [](const overload& o) { return fmt::format("{:.2f}x", o.offered); }},
+                 [](const overload& o) { return fmt::format("{:.1f}x", o.offered); }},
     overload_row{"rendered", [](const overload& o) { return fmt::format("{:.1f}%", 100 * o.rendered); }},
     overload_row{"  and reached who still waited",
                  [](const overload& o) { return fmt::format("{:.1f}%", 100 * o.served); }},

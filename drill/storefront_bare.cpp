@@ -42,7 +42,7 @@ void run_bare_storefront(const storefront_ports& ports) {
     s.of[dependency::inventory].attempts = inventory.attempts();
     s.of[dependency::payment].attempts = payment.attempts();
     s.of[dependency::recommendations].attempts = recommendations.attempts();
-    s.rendering = pages.spent();
+    s.rendering = pages.spent(renderer::clock::now());
     return s;
   };
   run_storefront(ports.own, bare);

@@ -246,7 +246,7 @@ shop_stats stats_of(const resources& r) {
                .payments_captured = c.captured,
                .payments_refused = c.refused,
                .payments_in_queue = c.in_queue,
-               .rendering = r.pages.spent()};
+               .rendering = r.pages.spent(renderer::clock::now())};
   s.of[dependency::inventory] = {r.inventory.attempts(), view_of(r.inventory_breaker)};
   s.of[dependency::payment] = {r.payment.attempts(), view_of(r.payment_breaker)};
   s.of[dependency::recommendations] = {r.recommendations.attempts(), view_of(r.recommendations_breaker)};

@@ -183,22 +183,23 @@ TEST_CASE("overload: shares of the workers' time, asked for, spent, and spent fo
   CHECK(o->rendered == doctest::Approx(6.0 / render_workers));
 }
 
-TEST_CASE("overload: what is served counts in the second in which it is, after the crowd has settled in") {
+TEST_CASE("overload: served is the time within the act for pages that came while their visitors waited") {
   run_record r = one_overload();
-  r.customers.clear();
-  // Too early; in time, twice; too late. And one that was rendered for nobody.
-  r.browsers = {came(1s, 200ms, outcome::full), came(1s, 300ms, outcome::full),
-                came(2s, 900ms, outcome::full), came(2900ms, 100ms, outcome::full),
-                came(1500ms, 1s, outcome::gave_up)};
-  CHECK(overload_of(r)->served == doctest::Approx(2 * 0.080 / (render_workers * 1.7)));
+  r.customers = {came(1500ms, 30ms, outcome::full), came(1500ms, 30ms, outcome::error)};
+  r.browsers = {came(900ms, 120ms, outcome::full),     // 20 ms of it were rendered in the act
+                came(2s, 900ms, outcome::full),        // all of it
+                came(2900ms, 140ms, outcome::full),    // 40 ms of it
+                came(3s, 500ms, outcome::full),        // after the act
+                came(1500ms, 1s, outcome::gave_up),    // for nobody
+                came(1500ms, 1ms, outcome::refused)};  // nothing
+  CHECK(overload_of(r)->served == doctest::Approx((0.010 + 0.020 + 0.080 + 0.040) / (render_workers * 2)));
 }
 
-TEST_CASE(
-    "overload: an act too short to settle shows nothing served, and a run without the act nothing at all") {
+TEST_CASE("overload: an act that has only begun, and a run without one") {
   run_record r = one_overload();
-  r.acts.back().when.end = r.acts.back().when.begin + overload_settles_in;
+  r.acts.back().when.end = r.acts.back().when.begin;
+  CHECK(overload_of(r)->offered == 0);
   CHECK(overload_of(r)->served == 0);
-  CHECK(overload_of(r)->rendered == 0);
   CHECK_FALSE(overload_of(one_outage()).has_value());
   CHECK(isolations(one_overload()).empty());
 }

@@ -39,12 +39,25 @@ TEST_CASE("renderer: pages queued without end are rendered at the capacity, no f
   CHECK(last == start + 8s);
 }
 
-TEST_CASE("renderer: only pages that are ready count as rendered") {
+TEST_CASE("renderer: what is spent until a moment, of pages that are ready, under way, and still queued") {
   renderer r;
-  r.reserve(renderer::clock::now(), 1h);
-  CHECK(r.spent() == 0us);
-  r.render(1ms);
-  CHECK(r.spent() == 1ms);
+  CHECK(r.spent(start) == 0us);
+  r.reserve(start, 10ms);
+  for (std::size_t i = 0; i < render_workers; ++i)
+    r.reserve(start, 80ms);  // the last one behind the short page
+  CHECK(r.spent(start) == 0us);
+  CHECK(r.spent(start + 5ms) == render_workers * 5ms);
+  CHECK(r.spent(start + 80ms) == render_workers * 80ms);
+  CHECK(r.spent(start + 85ms) == render_workers * 80ms + 5ms);
+  CHECK(r.spent(start + 1s) == render_workers * 80ms + 10ms);
+}
+
+TEST_CASE("renderer: rendering takes its time") {
+  renderer r;
+  const auto begun = renderer::clock::now();
+  r.render(3ms);
+  CHECK(renderer::clock::now() - begun >= 3ms);
+  CHECK(r.spent(renderer::clock::now()) == 3ms);
 }
 
 TEST_CASE("renderer: checkouts and browsing together ask for four times the workers' time") {

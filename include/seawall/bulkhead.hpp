@@ -27,9 +27,6 @@ inline std::optional<option_error> bad_partition(std::size_t i, const std::strin
 }
 
 inline std::optional<option_error> validate_partitions(const bulkhead_options& o) {
-  option_checks checks;
-  checks.require(o.partitions.size() <= 16, "partitions", std::uint64_t{o.partitions.size()},
-                 "must be at most 16");
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < o.partitions.size(); ++i) {
     const auto& p = o.partitions[i];
@@ -39,6 +36,7 @@ inline std::optional<option_error> validate_partitions(const bulkhead_options& o
     }
     sum += p.guaranteed;
   }
+  option_checks checks;
   checks.require(sum <= o.max_concurrent, "partitions.guaranteed", sum,
                  "must in sum be at most max_concurrent");
   return checks.result();
@@ -57,7 +55,9 @@ inline std::optional<option_error> validate(const bulkhead_options& o) {
       .require(o.lifo_after > duration::zero(), "lifo_after", o.lifo_after, "must be positive")
       .require(o.aging == duration::zero() || o.aging.ns() >= 1000, "aging", o.aging,
                "must be 0 (off) or at least 1us")
-      .require(o.recall_for > duration::zero(), "recall_for", o.recall_for, "must be positive");
+      .require(o.recall_for > duration::zero(), "recall_for", o.recall_for, "must be positive")
+      .require(o.partitions.size() <= 16, "partitions", std::uint64_t{o.partitions.size()},
+               "must be at most 16");
   if (auto error = checks.result()) return error;
   return detail::validate_partitions(o);
 }

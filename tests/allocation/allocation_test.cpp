@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include "seawall/bulkhead.hpp"
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
 #include "seawall/testing/virtual_scheduler.hpp"
@@ -103,6 +104,35 @@ TEST_CASE("no allocation on the success path of pipelines: static, dynamic, keye
           CHECK(dynamic.run(outer).ok());
         }) == 0);
   CHECK(allocations_of([&] { CHECK(five.run(seawall::idempotent([] { return 7; })) == 7); }) == 0);
+}
+
+TEST_CASE(
+    "no allocation in a bulkhead: admitted, weighed, of a partition, handed over to one who waits, refused") {
+  const auto weight = [](const seawall::call&) noexcept -> std::uint32_t { return 2; };
+  seawall::bulkhead plain, weighs({.weight_of = weight}), parts({.partitions = {{"a", 3}}});
+  seawall::keyed<seawall::bulkhead> shards;
+  const auto none = [](auto& b) {
+    const auto pipeline = seawall::compose(seawall::limit_concurrency(b));
+    return allocations_of([&] { CHECK(pipeline.run({.key = "eu-1"}, ok).ok()); }) == 0;
+  };
+  CHECK(none(plain));
+  CHECK(none(weighs));
+  CHECK(none(parts));
+  CHECK(none(shards));
+  using machine = seawall::core::bulkhead_machine;
+  seawall::bulkhead one({.max_concurrent = 1, .max_waiting = 2, .order = seawall::wait_order::by_priority});
+  const seawall::instant now;
+  CHECK(allocations_of([&] {
+          auto held = one.try_acquire(now);
+          CHECK_FALSE(one.try_acquire(now));
+          machine::place place;
+          seawall::instant look_again;
+          CHECK(one.machine().acquire_or_wait(now, {}, place, nullptr, look_again) ==
+                machine::admission::waiting);
+          held.release(now);
+          CHECK(one.machine().look(now, place, look_again) == machine::admission::admitted);
+          one.machine().release(1, 0, now);
+        }) == 0);
 }
 
 // Its frames, that is: the driver is another matter.

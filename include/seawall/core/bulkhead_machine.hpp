@@ -125,11 +125,12 @@ class bulkhead_machine {
     partition& own = partitions_[c.partition];
     if (waiting_ == 0 && fits(own, c.weight)) return take(own, c.weight);
     if (c.weight > options_.max_concurrent) return admission::limit_reached;
-    line_up(p, c, w);
+    line_up(p, c);
     if (p.phase_ == place::phase::granted) return leave_with(p, admission::admitted);
     recall(own, c.weight);
     if (own.list.size() > options_.max_waiting && !make_room(own, p))
       return leave_with(p, options_.max_waiting == 0 ? admission::limit_reached : admission::queue_full);
+    p.waker_ = w;
     look_again = next_look(p);
     return admission::waiting;
   }
@@ -307,7 +308,7 @@ class bulkhead_machine {
     } else {
       // It gets what is left if its turn would be next.
       place p;
-      line_up(p, c, nullptr);
+      line_up(p, c);
       if (p.phase_ == place::phase::granted) return admission::admitted;
       leave_with(p, admission::limit_reached);
     }
@@ -315,9 +316,9 @@ class bulkhead_machine {
     return admission::limit_reached;
   }
 
-  void line_up(place& p, const claim& c, waker* w) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  void line_up(place& p, const claim& c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     p.claim_ = c;
-    p.waker_ = w;
+    p.waker_ = nullptr;  // it need not be told what it is about to see
     p.priority = c.priority;
     p.deadline = c.deadline;
     p.phase_ = place::phase::waits;

@@ -94,7 +94,8 @@ double sent(const std::vector<customer>& visitors, time_span when) {
   }));
 }
 
-/// Workers' time within `when` for pages that found their visitors waiting. A page is rendered just before it is there.
+/// Workers' time within `when` for pages that found their visitors waiting. A page is rendered just before it
+/// is there.
 double served_s(const std::vector<customer>& visitors, microseconds page_takes, time_span when) {
   microseconds sum{0};
   for (const customer& c : visitors) {

@@ -82,8 +82,8 @@ struct isolation {
 
 std::vector<isolation> isolations(const run_record& r);
 
-/// How the shop fared while far more was asked of its render workers than they can do. The shares are workers' time, of
-/// all that they have: 4 is four times what can be done, whoever asks for it.
+/// How the shop fared while far more was asked of its render workers than they can do. The shares are
+/// workers' time, of all that they have: 4 is four times what can be done, whoever asks for it.
 struct overload {
   std::string act;
   figures checkout;

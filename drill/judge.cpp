@@ -86,7 +86,8 @@ criterion goodput(const overload& bare, const overload& seawall) {
           seawall.served >= goodput_required};
 }
 
-// Somebody has to be turned away. Whoever waits in vain counts as well, so that silence is no way to be quick.
+// Somebody has to be turned away. Whoever waits in vain counts as well, so that silence is no way to be
+// quick.
 criterion refused_quickly(const overload& seawall) {
   const figures& f = seawall.browsing;
   const std::chrono::duration<double, std::milli> p99 = f.p99_of_failed;

@@ -25,7 +25,8 @@ outcome outcome_of(const http_reply& reply) {
 }  // namespace
 
 load_generator::load_generator(const load& what) : load_(what), closed_at_(what.lasts) {
-  // A connection and an answer may each take the patience; nearly all take less than half as long again together.
+  // A connection and an answer may each take the patience; nearly all take less than half as long again
+  // together.
   const auto threads = load_.per_s * patience_of(load_.what) * 3 / 2 / std::chrono::seconds(1);
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { serve_customers(); });
 }

@@ -58,8 +58,8 @@ struct load {
 /// Sends visitors to a storefront, open loop.
 ///
 /// Latency counts from the intended moment of sending, so a stall of the shop is not hidden by visitors who
-/// could not even start to wait ("coordinated omission", G. Tene). Bounded: one and a half times as many at once as come
-/// within their patience.
+/// could not even start to wait ("coordinated omission", G. Tene). Bounded: one and a half times as many at
+/// once as come within their patience.
 class load_generator {
  public:
   explicit load_generator(const load& what);

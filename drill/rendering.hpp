@@ -2,8 +2,8 @@
 #ifndef SEAWALL_DRILL_RENDERING_HPP
 #define SEAWALL_DRILL_RENDERING_HPP
 
-// What a storefront has least of: workers that render pages. Both storefronts have the same ones, and only what
-// they let wait for a worker differs.
+// What a storefront has least of: workers that render pages. Both storefronts have the same ones, and only
+// what they let wait for a worker differs.
 
 #include <array>
 #include <chrono>
@@ -27,9 +27,10 @@ int browsing_per_s(int checkouts_per_s);
 
 /// Workers, each with one page at a time; first come, first served, for ever if need be.
 ///
-/// They sleep instead of rendering, so that the capacity is the same on a machine of any speed: a page is ready when the
-/// worker's time for it is over, counted from the end of the page before it, and not from when a thread woke up. What is
-/// begun is rendered to its end, also for a visitor who has left. Thread safety: any thread.
+/// They sleep instead of rendering, so that the capacity is the same on a machine of any speed: a page is
+/// ready when the worker's time for it is over, counted from the end of the page before it, and not from when
+/// a thread woke up. What is begun is rendered to its end, also for a visitor who has left. Thread safety:
+/// any thread.
 class renderer {
  public:
   using clock = std::chrono::steady_clock;

@@ -2,8 +2,8 @@
 #include "storefront.hpp"
 
 // The storefront that most services start as: call, check the status, hand on the error. Its time-out is the
-// one that its HTTP library reads with by default, and its thread pool that of the other storefront. Whoever comes waits
-// for a page, in the order of coming.
+// one that its HTTP library reads with by default, and its thread pool that of the other storefront. Whoever
+// comes waits for a page, in the order of coming.
 
 #include <chrono>
 #include <string>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storefront.hpp"
 
-// The same storefront with a pipeline around each dependency and a limit in front of its render workers, as an
-// application would write it.
+// The same storefront with a pipeline around each dependency and a limit in front of its render workers, as
+// an application would write it.
 
 #include <atomic>
 #include <charconv>
@@ -71,9 +71,9 @@ seawall::retry_options retry_for(seawall::retry_budget& budget, std::uint32_t at
 // Browsing has the priority of calls of which nobody has said anything.
 constexpr int checkout_priority = 1;
 
-// No more pages under way than there are workers, so that whose turn it is gets decided here, and not by the workers'
-// own queue. A short line is enough to keep them busy; who comes to a full one takes the last place of somebody less
-// important, or hears it at once. Two for a worker: the last page is begun 0.2 s later.
+// No more pages under way than there are workers, so that whose turn it is gets decided here, and not by the
+// workers' own queue. A short line is enough to keep them busy; who comes to a full one takes the last place
+// of somebody less important, or hears it at once. Two for a worker: the last page is begun 0.2 s later.
 seawall::bulkhead_options limit_for_rendering() {
   return {.name = "rendering",
           .max_concurrent = render_workers,

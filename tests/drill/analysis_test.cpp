@@ -40,8 +40,8 @@ run_record one_outage() {
   return r;
 }
 
-/// Healthy for a second, then two in which 100 customers and 300 browsers come in each. Workers' time is spent at 6 s in a
-/// second.
+/// Healthy for a second, then two in which 100 customers and 300 browsers come in each. Workers' time is
+/// spent at 6 s in a second.
 run_record one_overload() {
   run_record r;
   r.acts = {played(trouble::none, 0s, 1s), played(trouble::overload, 1s, 3s)};

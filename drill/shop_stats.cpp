@@ -18,8 +18,8 @@ std::string to_words(const shop_stats& s) {
   for (const dependency d : all_dependencies) {
     words += fmt::format("{} {} ", s.of[d].attempts, static_cast<int>(s.of[d].breaker));
   }
-  return words + fmt::format("{} {} {} {}", s.payments_queued, s.payments_captured, s.payments_refused,
-                             s.payments_in_queue);
+  return words + fmt::format("{} {} {} {} {}", s.payments_queued, s.payments_captured, s.payments_refused,
+                             s.payments_in_queue, s.rendering.count());
 }
 
 std::optional<shop_stats> shop_stats_from_words(std::string_view words) {
@@ -31,9 +31,12 @@ std::optional<shop_stats> shop_stats_from_words(std::string_view words) {
     if (breaker < 0 || breaker > static_cast<int>(breaker_view::open)) return std::nullopt;
     s.of[d].breaker = static_cast<breaker_view>(breaker);
   }
-  if (!(in >> s.payments_queued >> s.payments_captured >> s.payments_refused >> s.payments_in_queue)) {
+  std::int64_t rendering_us = 0;
+  if (!(in >> s.payments_queued >> s.payments_captured >> s.payments_refused >> s.payments_in_queue >>
+        rendering_us)) {
     return std::nullopt;
   }
+  s.rendering = std::chrono::microseconds(rendering_us);
   return s;
 }
 

@@ -4,6 +4,7 @@
 
 // What a storefront says about itself when the driver asks. Counters count from its start.
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,6 +31,7 @@ struct shop_stats {
   std::uint64_t payments_captured = 0;  ///< of those, captured since
   std::uint64_t payments_refused = 0;   ///< the queue was full
   std::uint64_t payments_in_queue = 0;
+  std::chrono::microseconds rendering{0};  ///< render workers' time, for whomever
 
   friend bool operator==(const shop_stats&, const shop_stats&) = default;
 };

@@ -12,9 +12,12 @@
 namespace drill {
 namespace {
 
-void answer(const shop& s, const httplib::Request& request, httplib::Response& response) {
-  const auto order = std::strtoull(request.get_param_value("order").c_str(), nullptr, 10);
-  const checkout_answer a = s.checkout(order);
+std::uint64_t number_in(const httplib::Request& request, const char* name) {
+  return std::strtoull(request.get_param_value(name).c_str(), nullptr, 10);
+}
+
+void answer_customer(const shop& s, const httplib::Request& request, httplib::Response& response) {
+  const checkout_answer a = s.checkout(number_in(request, "order"));
   response.status = a.accepted ? 200 : 502;
   std::string degraded;
   for (const dependency d : all_dependencies) {
@@ -22,6 +25,13 @@ void answer(const shop& s, const httplib::Request& request, httplib::Response& r
   }
   if (!degraded.empty()) response.set_header("Degraded", degraded);
   response.set_content(a.accepted ? a.page : "sorry\n", "text/plain");
+}
+
+void answer_browser(const shop& s, const httplib::Request& request, httplib::Response& response) {
+  const product_answer a = s.browse(number_in(request, "article"));
+  response.status = a.refused ? 503 : 200;
+  if (a.refused) response.set_header("Retry-After", "1");
+  response.set_content(a.refused ? "come back later\n" : a.page, "text/plain");
 }
 
 }  // namespace
@@ -43,7 +53,10 @@ int serve_storefront(std::span<const std::string_view> arguments) {
 void run_storefront(std::uint16_t port, const shop& s) {
   http_server server({.threads = 64, .waiting = 128, .backlog = 256});
   server.Post("/checkout", [&](const httplib::Request& request, httplib::Response& response) {
-    answer(s, request, response);
+    answer_customer(s, request, response);
+  });
+  server.Get("/product", [&](const httplib::Request& request, httplib::Response& response) {
+    answer_browser(s, request, response);
   });
   server.open(port);
   std::thread([&] { server.listen_after_bind(); }).detach();

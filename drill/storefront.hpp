@@ -2,7 +2,8 @@
 #ifndef SEAWALL_DRILL_STOREFRONT_HPP
 #define SEAWALL_DRILL_STOREFRONT_HPP
 
-// The process that customers talk to. Two of them, alike but for how they call their dependencies.
+// The process that customers talk to. Two of them, alike but for how they call their dependencies
+// and whom they let wait for a page.
 
 #include <cstdint>
 #include <functional>
@@ -25,7 +26,9 @@ struct storefront_ports {
 };
 
 struct shop {
-  std::function<checkout_answer(std::uint64_t order)> checkout;  ///< called from many threads at once
+  // Called from many threads at once.
+  std::function<checkout_answer(std::uint64_t order)> checkout;
+  std::function<product_answer(std::uint64_t article)> browse;
   std::function<shop_stats()> stats;
 };
 

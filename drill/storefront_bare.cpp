@@ -2,12 +2,15 @@
 #include "storefront.hpp"
 
 // The storefront that most services start as: call, check the status, hand on the error. Its time-out is the
-// one that its HTTP library reads with by default, and its thread pool that of the other storefront.
+// one that its HTTP library reads with by default, and its thread pool that of the other storefront. Whoever
+// comes waits for a page, in the order of coming.
 
 #include <chrono>
 #include <string>
 
 #include "dependency_client.hpp"
+#include "rendering.hpp"
+#include <fmt/format.h>
 
 namespace drill {
 
@@ -16,6 +19,7 @@ void run_bare_storefront(const storefront_ports& ports) {
   dependency_client inventory(ports.of[dependency::inventory]);
   dependency_client payment(ports.of[dependency::payment]);
   dependency_client recommendations(ports.of[dependency::recommendations]);
+  renderer pages;
 
   shop bare;
   bare.checkout = [&](std::uint64_t order) -> checkout_answer {
@@ -25,14 +29,20 @@ void run_bare_storefront(const storefront_ports& ports) {
       if (!reply.ok()) return {};
       answer.page += reply.body;
     }
+    pages.render(checkout_page_takes);
     answer.accepted = true;
     return answer;
+  };
+  bare.browse = [&](std::uint64_t article) -> product_answer {
+    pages.render(product_page_takes);
+    return {.page = fmt::format("article {}\n", article)};
   };
   bare.stats = [&] {
     shop_stats s;
     s.of[dependency::inventory].attempts = inventory.attempts();
     s.of[dependency::payment].attempts = payment.attempts();
     s.of[dependency::recommendations].attempts = recommendations.attempts();
+    s.rendering = pages.spent(renderer::clock::now());
     return s;
   };
   run_storefront(ports.own, bare);

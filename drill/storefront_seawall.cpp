@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storefront.hpp"
 
-// The same storefront with a pipeline around each dependency, as an application would write it.
+// The same storefront with a pipeline around each dependency and a limit in front of its render workers, as
+// an application would write it.
 
 #include <atomic>
 #include <charconv>
@@ -14,6 +15,8 @@
 
 #include "dependency_client.hpp"
 #include "payment_queue.hpp"
+#include "rendering.hpp"
+#include "seawall/bulkhead.hpp"
 #include "seawall/seawall.hpp"
 
 namespace drill {
@@ -65,6 +68,21 @@ seawall::retry_options retry_for(seawall::retry_budget& budget, std::uint32_t at
           .pushback_max = 20ms};
 }
 
+// Browsing has the priority of calls of which nobody has said anything.
+constexpr int checkout_priority = 1;
+
+// No more pages under way than there are workers, so that whose turn it is gets decided here, and not by the
+// workers' own queue. A short line is enough to keep them busy; who comes to a full one takes the last place
+// of somebody less important, or hears it at once. Two for a worker: the last page is begun 0.2 s later.
+seawall::bulkhead_options limit_for_rendering() {
+  return {.name = "rendering",
+          .max_concurrent = render_workers,
+          .max_waiting = 2 * render_workers,
+          .max_wait = 500ms,
+          .order = seawall::wait_order::by_priority,
+          .displaces = true};
+}
+
 breaker_view view_of(const seawall::circuit_breaker& breaker) {
   switch (breaker.snapshot().state) {
     case seawall::breaker_state::open: return breaker_view::open;
@@ -110,6 +128,8 @@ struct resources {
   seawall::retry_budget budget{{.name = "storefront", .ratio = 0.2}};
   last_known_stock stock;
   payment_queue pending{4096};
+  seawall::bulkhead rendering{limit_for_rendering()};
+  renderer pages;
 };
 
 auto calling_inventory(resources& r, std::string order) {
@@ -120,7 +140,7 @@ auto calling_inventory(resources& r, std::string order) {
   };
 }
 
-// The three together leave something of the checkout's deadline.
+// The three dependencies together leave something of the checkout's deadline.
 
 auto reserving(resources& r) {
   return seawall::compose(                                 // outermost first
@@ -151,6 +171,10 @@ auto recommending(resources& r) {
       seawall::attempt_timeout({.after = 120ms}));
 }
 
+auto rendering(resources& r) {
+  return seawall::compose(seawall::limit_concurrency(r.rendering));  // checkout before browsing
+}
+
 auto capturing(resources& r) {
   return seawall::compose(                  // nobody waits: the queue is its retry
       seawall::breaker(r.payment_breaker),  // shared, so that it waits for payment to come back
@@ -170,6 +194,13 @@ auto capturing(resources& r) {
   }
 }
 
+auto rendering_page(resources& r, std::chrono::microseconds takes) {
+  return [&r, takes] {
+    r.pages.render(takes);
+    return absl::OkStatus();
+  };
+}
+
 /// One part of a checkout, nested in the checkout's attempt `a`: it ends with the checkout's deadline at the latest.
 template <class Pipeline, class Operation>
 absl::Status add_part(checkout_answer& answer, const seawall::attempt& a, const std::string& order,
@@ -183,21 +214,29 @@ absl::Status add_part(checkout_answer& answer, const seawall::attempt& a, const 
 }
 
 std::function<checkout_answer(std::uint64_t)> checking_out(resources& r) {
-  return [&r, reserve = reserving(r), pay = paying(r), recommend = recommending(r),
+  return [&r, reserve = reserving(r), pay = paying(r), recommend = recommending(r), render = rendering(r),
           whole = seawall::compose(seawall::deadline({.name = "checkout", .after = checkout_deadline}))](
              std::uint64_t number) {
     using enum dependency;
     const std::string order = std::to_string(number);
     checkout_answer answer;
-    const absl::Status done = whole.run([&](const seawall::attempt& a) {
+    const absl::Status done = whole.run({.priority = checkout_priority}, [&](const seawall::attempt& a) {
       absl::Status s = add_part(answer, a, order, inventory, reserve, calling_inventory(r, order));
       if (s.ok()) s = add_part(answer, a, order, payment, pay, calling(r.payment, order));
       if (s.ok())
         s = add_part(answer, a, order, recommendations, recommend, calling(r.recommendations, order));
+      if (s.ok()) s = render.run(a, rendering_page(r, checkout_page_takes));
       return s;
     });
     answer.accepted = done.ok();
     return answer;
+  };
+}
+
+std::function<product_answer(std::uint64_t)> browsing(resources& r) {
+  return [&r, render = rendering(r)](std::uint64_t article) -> product_answer {
+    if (!render.run(rendering_page(r, product_page_takes)).ok()) return {.refused = true};
+    return {.page = fmt::format("article {}\n", article)};
   };
 }
 
@@ -206,7 +245,8 @@ shop_stats stats_of(const resources& r) {
   shop_stats s{.payments_queued = c.queued,
                .payments_captured = c.captured,
                .payments_refused = c.refused,
-               .payments_in_queue = c.in_queue};
+               .payments_in_queue = c.in_queue,
+               .rendering = r.pages.spent(renderer::clock::now())};
   s.of[dependency::inventory] = {r.inventory.attempts(), view_of(r.inventory_breaker)};
   s.of[dependency::payment] = {r.payment.attempts(), view_of(r.payment_breaker)};
   s.of[dependency::recommendations] = {r.recommendations.attempts(), view_of(r.recommendations_breaker)};
@@ -218,7 +258,8 @@ shop_stats stats_of(const resources& r) {
 void run_seawall_storefront(const storefront_ports& ports) {
   resources r(ports);
   for (int i = 0; i < 2; ++i) std::thread([&r] { capture_pending(r); }).detach();
-  run_storefront(ports.own, {.checkout = checking_out(r), .stats = [&r] { return stats_of(r); }});
+  run_storefront(ports.own,
+                 {.checkout = checking_out(r), .browse = browsing(r), .stats = [&r] { return stats_of(r); }});
 }
 
 }  // namespace drill

@@ -38,6 +38,8 @@ std::vector<act> timeline(pace p) {
       calm("payment back", pick({5000ms, 1000ms})),
       {"inventory killed", trouble::killed, inventory, {}, pick({7000ms, 1400ms})},
       calm("inventory restarted", pick({7000ms, 1400ms})),
+      {"four times the load", trouble::overload, {}, {}, pick({6000ms, 2000ms})},
+      calm("crowd gone", pick({3500ms, 800ms})),
   };
 }
 

@@ -29,6 +29,18 @@ isolation left_alone() {
           .attempts = 19};
 }
 
+overload overloaded(std::uint64_t checkouts_answered, double served) {
+  overload o{.act = "four times the load", .checkout = answered(checkouts_answered, 1000), .browsing = {}};
+  o.browsing.offered = 4000;
+  o.browsing.errors = 3000;
+  o.browsing.refused = 3000;
+  o.browsing.p99_of_failed = refusal_bound;
+  o.offered = 3.5;
+  o.rendered = 1;
+  o.served = served;
+  return o;
+}
+
 /// Just good enough in every respect.
 evidence sufficient() {
   evidence e;
@@ -37,6 +49,8 @@ evidence sufficient() {
   e.seawall.p99_of_all = checkout_deadline + latency_tolerance;
   e.dead = {left_alone()};
   e.books.charges = 990;
+  e.bare_overload = overloaded(789, 0.1);
+  e.overloaded = overloaded(990, 0.9);
   return e;
 }
 
@@ -66,12 +80,26 @@ TEST_CASE("judge: each criterion fails by a hair") {
   CHECK_FALSE(met_after([](evidence& e) { e.orders.never_charged = 1; }));
 }
 
+TEST_CASE("judge: each criterion of the overload fails by a hair") {
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_overload->offered = 3.49; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->offered = 3.49; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->checkout = answered(989, 1000); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_overload->checkout = answered(791, 1000); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->served = 0.899; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->browsing.p99_of_failed += 1us; }));
+}
+
 TEST_CASE("judge: a drill in which nothing happened proves nothing") {
   CHECK_FALSE(met_after([](evidence& e) { e.seawall = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.bare = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.books = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.dead.clear(); }));
   CHECK_FALSE(met_after([](evidence& e) { e.dead[0].open = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_overload.reset(); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded.reset(); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->checkout = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_overload->checkout = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->browsing = {}; }));  // nobody had to be refused
 }
 
 }  // namespace drill

@@ -30,11 +30,17 @@ TEST_CASE("words: faults") {
 }
 
 TEST_CASE("words: statistics of a storefront") {
-  shop_stats s{.payments_queued = 4, .payments_captured = 3, .payments_refused = 2, .payments_in_queue = 1};
+  shop_stats s{.payments_queued = 4,
+               .payments_captured = 3,
+               .payments_refused = 2,
+               .payments_in_queue = 1,
+               .rendering = std::chrono::microseconds(1234567)};
   s.of[dependency::payment] = {77, breaker_view::half_open};
   CHECK(shop_stats_from_words(to_words(s)) == s);
+  CHECK(shop_stats_from_words("1 3 1 0 1 0 0 0 0 0 0").has_value());
   CHECK_FALSE(shop_stats_from_words("1 2 3").has_value());
-  CHECK_FALSE(shop_stats_from_words("1 4 1 0 1 0 0 0 0 0").has_value());  // no such state of a breaker
+  CHECK_FALSE(shop_stats_from_words("1 3 1 0 1 0 0 0 0 0").has_value());    // one word is missing
+  CHECK_FALSE(shop_stats_from_words("1 4 1 0 1 0 0 0 0 0 0").has_value());  // no such state of a breaker
 }
 
 TEST_CASE("words: the books of payment") {

@@ -70,7 +70,7 @@ inline std::optional<option_error> validate(const rate_limiter_options& o) {
 /// them as a status; both name field, value and range.
 /// Thread safety: distinct and shared objects safe; moving is not. Every instant must be of one monotonic clock; an older
 /// instant than others have brought is answered as theirs.
-/// Cost: see `core::rate_machine`; about 700 bytes, 48 for each of `max_waiting` if calls may wait, and with leases 128 a
+/// Cost: see `core::rate_machine`; about 700 bytes, 32 for each of `max_waiting` if calls may wait, and with leases 128 a
 /// stripe, one stripe for each processor (at most 32).
 class rate_limiter {
   using machine_type = core::rate_machine;

@@ -64,7 +64,7 @@ class gcra_scale {
 ///
 /// Thread safety: `try_take`, `take`, `take_back` and `ahead` from any thread. What changes the rate or the range is
 /// serialised by the owner, and may run at the same time as those.
-/// Cost: `try_take`: four loads and one compare-and-exchange.
+/// Cost: `try_take`: six loads and one compare-and-exchange.
 class gcra {
  public:
   enum class said : std::uint8_t {

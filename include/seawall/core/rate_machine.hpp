@@ -36,7 +36,7 @@ namespace seawall::core {
 /// 3. A refusal is immediate: nobody waits for what cannot be had in time.
 ///
 /// Thread safety: shared objects safe. Listeners: see `listener`.
-/// Cost: granting at once with gcra: six loads and one compare-and-exchange; from a lease: see `rate_leases`. A refusal by
+/// Cost: granting at once with gcra: seven loads and one compare-and-exchange; from a lease: see `rate_leases`. A refusal by
 /// gcra: loads alone. The rest: a mutex.
 class rate_machine {
  public:

@@ -115,8 +115,9 @@ class redis_server {
         redisConnectWithTimeout("127.0.0.1", port_, timeval{5, 0}));
     if (!connection || connection->err != 0) return "no connection";
     redisSetTimeout(connection.get(), timeval{5, 0});
-    if (!password_.empty()) send(connection.get(), {"AUTH", password_});
-    std::unique_ptr<redisReply, closing> reply(send(connection.get(), words));
+    std::unique_ptr<redisReply, closing> reply;
+    if (!password_.empty()) reply.reset(send(connection.get(), {"AUTH", password_}));
+    reply.reset(send(connection.get(), words));
     if (!reply) return "no answer";
     switch (reply->type) {
       case REDIS_REPLY_NIL: return "(nil)";

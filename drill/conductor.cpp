@@ -161,6 +161,7 @@ class run {
   void play(const act& a) {
     const microseconds begins_at = record_.whole().end;
     record_.acts.push_back({a, {begins_at, begins_at}});
+    note_stats();  // what belongs to which act is not left to interpolation
     planned_end_ += a.lasts;
     company_.begin(a);
     while (now() < planned_end_) {

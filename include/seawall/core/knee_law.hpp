@@ -224,6 +224,11 @@ class knee_law {
     const double step =
         e * std::max(least_gain, e * e / (e * e + noise2)) * std::clamp(evidence_ / 3, 1.0, 3.0);
     settled_ *= std::exp(std::clamp(step, -farthest, farthest));
+    // So much at once is a change of the server: one benefit of the doubt is enough, the next probe is believed.
+    if (step < -farthest / 2) {
+      doubtful_ = true;
+      depth_ = 1;
+    }
     why_ = step > 0 ? "growth" : "latency";
   }
 

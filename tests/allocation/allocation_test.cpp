@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include "seawall/adaptive_limit.hpp"
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
 #include "seawall/testing/virtual_scheduler.hpp"
@@ -75,6 +76,8 @@ TEST_CASE("no allocation on the success path of any policy, alone") {
   CHECK(none(seawall::breaker(breaker)));
   CHECK(none(seawall::breaker(slow)));
   CHECK(none(seawall::breaker(ring)));
+  seawall::adaptive_limit limit;
+  CHECK(none(seawall::adaptive(limit)));
   CHECK(none(seawall::retry()));
   CHECK(none(seawall::retry({.budget = &budget})));
   CHECK(none(seawall::deadline({.after = 1s})));

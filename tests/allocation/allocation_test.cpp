@@ -12,6 +12,7 @@
 #include "seawall/chaos.hpp"
 #include "seawall/bulkhead.hpp"
 #include "seawall/rate_limiter.hpp"
+#include "seawall/adaptive_limit.hpp"
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
 #include "seawall/testing/virtual_scheduler.hpp"
@@ -84,6 +85,8 @@ TEST_CASE("no allocation on the success path of any policy, alone") {
   CHECK(none(seawall::rate_limit(rate)));
   CHECK(none(seawall::rate_limit(leases)));
   CHECK(none(seawall::rate_limit(log)));
+  seawall::adaptive_limit limit;
+  CHECK(none(seawall::adaptive(limit)));
   CHECK(none(seawall::retry()));
   CHECK(none(seawall::retry({.budget = &budget})));
   CHECK(none(seawall::deadline({.after = 1s})));

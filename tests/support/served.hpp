@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "seawall/adaptive_limit.hpp"
 #include "seawall/random.hpp"
 #include "seawall/time.hpp"
 #include "seawall/verdict.hpp"
@@ -35,38 +36,38 @@ inline const char* name(law l) {
 /// From `at` seconds on.
 struct phase {
   double at = 0;
-  double servers = 16;     ///< calls served at once
-  double speed = 1;        ///< of each
-  double load = 2;         ///< arrivals, as a multiple of what 1 / mean_service * workload::servers is
-  bool down = false;       ///< calls are not answered at all; see `workload::timeout`
+  double servers = 16;  ///< calls served at once
+  double speed = 1;     ///< of each
+  double load = 2;      ///< arrivals, as a multiple of what 1 / mean_service * workload::servers is
+  bool down = false;    ///< calls are not answered at all; see `workload::timeout`
 };
 
 struct workload {
   std::string name = {};
   std::vector<phase> phases = {{}};
   double seconds = 60;
-  double warm_up = 10;          ///< not counted
-  double mean_service = 0.01;   ///< seconds, of a call that is alone
-  double servers = 16;          ///< for `phase::load`
+  double warm_up = 10;         ///< not counted
+  double mean_service = 0.01;  ///< seconds, of a call that is alone
+  double servers = 16;         ///< for `phase::load`
   law service = law::exponential;
   // Universal Scalability Law: n calls together take 1 + contention (n - 1) + coherence n (n - 1) times as long.
   double contention = 0, coherence = 0;
-  bool shared = false;          ///< processor sharing, instead of first come first served
-  double network = 0;           ///< seconds on the way
-  unsigned clients = 0;         ///< closed: so many, who call again when answered; 0: open, Poisson
-  double on_share = 1;          ///< bursts: share of the time in which calls arrive, at 1/on_share the rate
-  double burst_seconds = 1;     ///< mean length of on + off
-  bool regular = false;         ///< arrivals at equal distances
-  double timeout = 0;           ///< the caller gives up, the server does not; 0: never
-  unsigned room = 0;            ///< the server refuses at once what is more; 0: never
-  double bound = 5;             ///< an answer is in time within so many mean service times (plus network)
+  bool shared = false;       ///< processor sharing, instead of first come first served
+  double network = 0;        ///< seconds on the way
+  unsigned clients = 0;      ///< closed: so many, who call again when answered; 0: open, Poisson
+  double on_share = 1;       ///< bursts: share of the time in which calls arrive, at 1/on_share the rate
+  double burst_seconds = 1;  ///< mean length of on + off
+  bool regular = false;      ///< arrivals at equal distances
+  double timeout = 0;        ///< the caller gives up, the server does not; 0: never
+  unsigned room = 0;         ///< the server refuses at once what is more; 0: never
+  double bound = 5;          ///< an answer is in time within so many mean service times (plus network)
 };
 
 struct figures {
-  double goodput = 0;      ///< answers in time, a second
-  double throughput = 0;   ///< answers, a second
-  double latency = 0;      ///< mean of the answers, seconds
-  double limit = 0;        ///< mean over time
+  double goodput = 0;     ///< answers in time, a second
+  double throughput = 0;  ///< answers, a second
+  double latency = 0;     ///< mean of the answers, seconds
+  double limit = 0;       ///< mean over time
   double power() const { return latency > 0 ? throughput / latency : 0; }
 };
 
@@ -89,6 +90,21 @@ class static_limit final : public limiter {
  private:
   const double most_;
   double in_flight_ = 0;
+};
+
+/// The shipped policy as a limit.
+class adaptive final : public limiter {
+ public:
+  explicit adaptive(seawall::adaptive_limit_options o = {}) : limit_(std::move(o)) {}
+  bool admit(seawall::instant) override { return limit_.machine().try_acquire(0); }
+  void done(seawall::instant begun, seawall::instant now, const seawall::verdict& v) override {
+    limit_.machine().settle(begun, v, now);
+  }
+  double limit() const override { return limit_.snapshot().limit; }
+  seawall::adaptive_limit_snapshot seen() const { return limit_.snapshot(); }
+
+ private:
+  seawall::adaptive_limit limit_;
 };
 
 class simulation {
@@ -116,7 +132,8 @@ class simulation {
     } else {
       for (unsigned i = 0; i < w_.clients; ++i) at(w_.mean_service * unit(), kind::arrival);
     }
-    for (std::size_t i = 0; i < w_.phases.size(); ++i) at(w_.phases[i].at, kind::phase, static_cast<std::uint32_t>(i));
+    for (std::size_t i = 0; i < w_.phases.size(); ++i)
+      at(w_.phases[i].at, kind::phase, static_cast<std::uint32_t>(i));
     if (w_.on_share < 1) at(0, kind::burst);
     if (every_ > 0) at(every_, kind::look);
     for (;;) {
@@ -180,7 +197,8 @@ class simulation {
     switch (w_.service) {
       case law::deterministic: return 1;
       case law::exponential: return exponential(work_);
-      case law::lognormal: return std::exp(normal(work_) - 0.5);  // cv 1.31
+      case law::lognormal:
+        return std::exp(normal(work_) - 0.5);  // cv 1.31
       // 90% short ones, 10% ten times as long: cv 2.2.
       case law::hyperexponential: return exponential(work_) * (work_.unit() < 0.1 ? 10 : 1) / 1.9;
       case law::pareto: {  // shape 2.2, mean 1: cv 1.5 at infinity, slow to converge
@@ -226,7 +244,8 @@ class simulation {
         return;
       case kind::burst:
         on_ = !on_;
-        at(now_ + exponential(arrivals_) * w_.burst_seconds * (on_ ? w_.on_share : 1 - w_.on_share), kind::burst);
+        at(now_ + exponential(arrivals_) * w_.burst_seconds * (on_ ? w_.on_share : 1 - w_.on_share),
+           kind::burst);
         ++stream_;
         next_arrival();
         return;
@@ -374,6 +393,49 @@ class simulation {
   std::priority_queue<event, std::vector<event>, std::greater<>> events_;
   std::priority_queue<finish, std::vector<finish>, std::greater<>> shared_;
 };
+
+/// The static limit with the most answers in time, found by trying them all, in steps of 8%.
+struct best {
+  double limit = 0;
+  figures f = {};
+};
+inline best best_static(const workload& w, std::uint64_t seed) {
+  best found;
+  const double most = std::max(40.0, w.servers * 6);
+  for (double l = 1; l <= most; l = std::max(l + 1, std::floor(l * 1.08))) {
+    static_limit s(l);
+    const figures f = simulation(w, s, seed).run();
+    if (f.goodput > found.f.goodput) found = {l, f};
+  }
+  return found;
+}
+
+/// The same calls at a server that never changes.
+inline workload steady(workload w, const phase& p, double seconds) {
+  w.phases = {p};
+  w.phases[0].at = 0;
+  w.warm_up = seconds / 10;
+  w.seconds = seconds;
+  return w;
+}
+
+/// Windows from `from` seconds on until the limit is where `reached` says; -1: never.
+inline int windows_until(const workload& w, std::uint64_t seed, double from, double until,
+                         const std::function<bool(double)>& reached) {
+  adaptive limit;
+  std::int64_t before = -1, then = -1;
+  simulation s(
+      w, limit, seed,
+      [&](double t) {
+        const auto seen = limit.seen();
+        if (t < from) before = static_cast<std::int64_t>(seen.windows);
+        if (t >= from && t < until && then < 0 && reached(seen.settled_limit))
+          then = static_cast<std::int64_t>(seen.windows);
+      },
+      w.mean_service);
+  s.run();
+  return then < 0 ? -1 : static_cast<int>(then - before);
+}
 
 }  // namespace served
 

@@ -60,11 +60,12 @@ class knee_law {
   static constexpr double elasticity = 0.12;  // of throughput to the limit, at the limit wanted
   static constexpr double margin = 0.25;      // by which a probe is below the limit
   static constexpr double precision = 0.06;   // relative standard error of a window's mean latency
+  static constexpr double coarse = 0.15;      // the same while starting: only a doubling has to be seen
   static constexpr double least_calls =
       50;  // in a window; a window of nothing but equal latencies has to end, too
   static constexpr double most_calls = 1000;  // in a window; heavy tails are never precise
   static constexpr double cruise_length = 4;  // windows of a probe's length, as probing costs throughput
-  static constexpr double certain = 2.5;      // standard errors
+  static constexpr double certain = 2.0;      // standard errors
   static constexpr double correlation =
       2;  // latencies of neighbours in a queue are alike: so much less do they tell
   static constexpr double least_gain = 0.3;  // the share of a step that is taken although it may be noise
@@ -108,16 +109,17 @@ class knee_law {
 
   double below(double limit, int times) const noexcept {
     const double share = std::pow(1 - margin, times);
-    return std::max(bounds_.least, std::min(limit - 1, std::round(limit * share)));
+    return std::max(bounds_.least, std::floor(limit * share));
   }
 
   bool complete(instant now) noexcept {
     const double all = window_.ended();
-    if (phase_ == limit_phase::starting && all >= least_calls) return lasted(now);
     if (all < least_calls || !lasted(now)) return false;
     const double error2 = window_.error2();
-    if (error2 > precision * precision && all < most_calls) return false;
-    if (phase_ == limit_phase::probing || !comparable(limit_)) return true;
+    const bool starting = phase_ == limit_phase::starting;
+    const double wanted = starting ? coarse : precision;
+    if (error2 > wanted * wanted && all < most_calls) return false;
+    if (starting || phase_ == limit_phase::probing || !comparable(limit_)) return true;
     if (window_.full == 0 || window_.overloaded() > overload_share) return true;
     if (window_.first_look == 0) {
       window_.first_look = all;
@@ -222,6 +224,11 @@ class knee_law {
     const double step =
         e * std::max(least_gain, e * e / (e * e + noise2)) * std::clamp(evidence_ / 3, 1.0, 3.0);
     settled_ *= std::exp(std::clamp(step, -farthest, farthest));
+    // So much at once is a change of the server: one benefit of the doubt is enough, the next probe is believed.
+    if (step < -farthest / 2) {
+      doubtful_ = true;
+      depth_ = 1;
+    }
     why_ = step > 0 ? "growth" : "latency";
   }
 

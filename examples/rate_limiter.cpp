@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//   caller --> [ deadline 1 s ] --> [ rate_limit 10 a second, waits up to 500 ms ] --> API that allows 10 a second
+//   caller --> [ deadline 1 s ] --> [ limit_rate 10 a second, waits up to 500 ms ] --> API that allows 10 a second
 //
 // A burst of calls is spread to the rate that the API allows: some go at once, some wait for the time they are given, and
 // what would have to wait too long learns it at once, with the time at which to come back.
@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 int main() {
   seawall::testing::virtual_clock clock;
   seawall::rate_limiter search({.name = "search", .permits = 10, .per = 1s, .burst = 2, .max_wait = 500ms});
-  const auto pipeline = seawall::compose(seawall::deadline({.after = 1s}), seawall::rate_limit(search));
+  const auto pipeline = seawall::compose(seawall::deadline({.after = 1s}), seawall::limit_rate(search));
 
   int sent = 0;
   const auto query = [&] {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//   process 1 --> [ rate_limit ] -- lease --+
-//   process 2 --> [ rate_limit ] -- lease --+-- Redis: 200 in a second, for all of them
-//   process 3 --> [ rate_limit ] -- lease --+
+//   process 1 --> [ limit_rate ] -- lease --+
+//   process 2 --> [ limit_rate ] -- lease --+-- Redis: 200 in a second, for all of them
+//   process 3 --> [ limit_rate ] -- lease --+
 //
 // A partner allows 200 calls a second, whoever makes them. Each process leases a few permits in advance and takes from them:
 // no call waits for Redis. Without a server (shared_quota [port], 6379 if not said) each goes on with a third of the rate.
@@ -45,7 +45,7 @@ outcome process(std::uint16_t port) {
                               .max_lease = max_lease,
                               .processes = processes});
   seawall::rate_limiter limiter({.name = "partner", .max_wait = 200ms, .quota = &quota});
-  const auto partner = seawall::compose(seawall::rate_limit(limiter));
+  const auto partner = seawall::compose(seawall::limit_rate(limiter));
   quota.wait_until_answered(100ms);
 
   outcome made;

@@ -45,8 +45,8 @@ struct limiter_with_clock {
 template <std::uint32_t Lease>
 struct limiter_in_pipeline {
   seawall::rate_limiter limiter{plenty(Lease, one_in_ten_nanoseconds)};
-  decltype(seawall::compose(seawall::rate_limit(limiter))) pipeline =
-      seawall::compose(seawall::rate_limit(limiter));
+  decltype(seawall::compose(seawall::limit_rate(limiter))) pipeline =
+      seawall::compose(seawall::limit_rate(limiter));
 
   absl::StatusOr<int> operator()() {
     return pipeline.run([](const seawall::attempt& a) {

@@ -268,16 +268,17 @@ class adaptive_layer : public layer_base {
 }  // namespace detail
 
 /// The layer. The limit is shared state and must outlive the pipeline; hence an lvalue only.
-inline detail::adaptive_layer<detail::one_adaptive_limit> adaptive(adaptive_limit& l) noexcept {
+inline detail::adaptive_layer<detail::one_adaptive_limit> limit_concurrency(adaptive_limit& l) noexcept {
   return detail::adaptive_layer<detail::one_adaptive_limit>({&l.machine()});
 }
-detail::adaptive_layer<detail::one_adaptive_limit> adaptive(adaptive_limit&&) = delete;
+detail::adaptive_layer<detail::one_adaptive_limit> limit_concurrency(adaptive_limit&&) = delete;
 
 /// One limit for each `call_options::key`: a slow shard does not narrow the others.
-inline detail::adaptive_layer<detail::adaptive_limit_of_key> adaptive(keyed<adaptive_limit>& l) noexcept {
+inline detail::adaptive_layer<detail::adaptive_limit_of_key> limit_concurrency(
+    keyed<adaptive_limit>& l) noexcept {
   return detail::adaptive_layer<detail::adaptive_limit_of_key>({&l});
 }
-detail::adaptive_layer<detail::adaptive_limit_of_key> adaptive(keyed<adaptive_limit>&&) = delete;
+detail::adaptive_layer<detail::adaptive_limit_of_key> limit_concurrency(keyed<adaptive_limit>&&) = delete;
 
 }  // namespace seawall
 

@@ -242,10 +242,10 @@ inline auto shared_layer(circuit_breaker& p) noexcept { return breaker(p); }
 inline auto shared_layer(keyed<circuit_breaker>& p) noexcept { return breaker(p); }
 inline auto shared_layer(bulkhead& p) noexcept { return limit_concurrency(p); }
 inline auto shared_layer(keyed<bulkhead>& p) noexcept { return limit_concurrency(p); }
-inline auto shared_layer(adaptive_limit& p) noexcept { return adaptive(p); }
-inline auto shared_layer(keyed<adaptive_limit>& p) noexcept { return adaptive(p); }
-inline auto shared_layer(rate_limiter& p) noexcept { return rate_limit(p); }
-inline auto shared_layer(keyed<rate_limiter>& p) noexcept { return rate_limit(p); }
+inline auto shared_layer(adaptive_limit& p) noexcept { return limit_concurrency(p); }
+inline auto shared_layer(keyed<adaptive_limit>& p) noexcept { return limit_concurrency(p); }
+inline auto shared_layer(rate_limiter& p) noexcept { return limit_rate(p); }
+inline auto shared_layer(keyed<rate_limiter>& p) noexcept { return limit_rate(p); }
 inline auto shared_layer(adaptive_throttle& p) noexcept { return throttle(p); }
 inline auto shared_layer(keyed<adaptive_throttle>& p) noexcept { return throttle(p); }
 

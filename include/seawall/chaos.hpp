@@ -265,10 +265,12 @@ class chaos_layer : public layer_base {
 
   /// The typed side, as that of fallback.
   template <class R, class S, class Failure>
-    requires answers R substitute(const attempt& a, const Failure&)
+    requires(answers)
+  R substitute(const attempt& a, const Failure&)
   const { return answer<R>(a); }
   template <class R, class S, class Failure, class Start>
-  requires answers void substitute_with(const attempt& a, const Failure&, Start&& start) const {
+    requires(answers)
+  void substitute_with(const attempt& a, const Failure&, Start&& start) const {
     start([this, a]() -> R { return answer<R>(a); });
   }
 

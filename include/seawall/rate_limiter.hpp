@@ -390,18 +390,18 @@ class rate_layer : public layer_base {
 
 /// The layer. Each call takes `permits`; more than `burst` are always rejected. The limiter is shared state and must outlive
 /// the pipeline; hence an lvalue only.
-inline detail::rate_layer<detail::one_rate_limiter> rate_limit(rate_limiter& l,
+inline detail::rate_layer<detail::one_rate_limiter> limit_rate(rate_limiter& l,
                                                                std::uint32_t permits = 1) noexcept {
   return {{&l.machine()}, permits};
 }
-detail::rate_layer<detail::one_rate_limiter> rate_limit(rate_limiter&&, std::uint32_t = 1) = delete;
+detail::rate_layer<detail::one_rate_limiter> limit_rate(rate_limiter&&, std::uint32_t = 1) = delete;
 
 /// One limiter for each `call_options::key`: a busy tenant does not starve the others.
-inline detail::rate_layer<detail::rate_limiter_of_key> rate_limit(keyed<rate_limiter>& l,
+inline detail::rate_layer<detail::rate_limiter_of_key> limit_rate(keyed<rate_limiter>& l,
                                                                   std::uint32_t permits = 1) noexcept {
   return {{&l}, permits};
 }
-detail::rate_layer<detail::rate_limiter_of_key> rate_limit(keyed<rate_limiter>&&, std::uint32_t = 1) = delete;
+detail::rate_layer<detail::rate_limiter_of_key> limit_rate(keyed<rate_limiter>&&, std::uint32_t = 1) = delete;
 
 }  // namespace seawall
 

@@ -9,10 +9,10 @@
 #include <optional>
 #include <string_view>
 
-#include "seawall/chaos.hpp"
-#include "seawall/bulkhead.hpp"
-#include "seawall/rate_limiter.hpp"
 #include "seawall/adaptive_limit.hpp"
+#include "seawall/bulkhead.hpp"
+#include "seawall/chaos.hpp"
+#include "seawall/rate_limiter.hpp"
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
 #include "seawall/testing/virtual_scheduler.hpp"
@@ -82,11 +82,11 @@ TEST_CASE("no allocation on the success path of any policy, alone") {
   CHECK(none(seawall::breaker(ring)));
   seawall::rate_limiter rate({.permits = 1000}), leases({.permits = 1000, .lease = 8}),
       log({.algorithm = seawall::rate_algorithm::sliding_log, .permits = 1000});
-  CHECK(none(seawall::rate_limit(rate)));
-  CHECK(none(seawall::rate_limit(leases)));
-  CHECK(none(seawall::rate_limit(log)));
+  CHECK(none(seawall::limit_rate(rate)));
+  CHECK(none(seawall::limit_rate(leases)));
+  CHECK(none(seawall::limit_rate(log)));
   seawall::adaptive_limit limit;
-  CHECK(none(seawall::adaptive(limit)));
+  CHECK(none(seawall::limit_concurrency(limit)));
   CHECK(none(seawall::retry()));
   CHECK(none(seawall::retry({.budget = &budget})));
   CHECK(none(seawall::deadline({.after = 1s})));

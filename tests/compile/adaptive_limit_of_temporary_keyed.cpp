@@ -4,8 +4,8 @@
 #include "seawall/pipeline.hpp"
 
 #ifdef SEAWALL_MISTAKE
-const auto calls = seawall::compose(seawall::adaptive(seawall::keyed<seawall::adaptive_limit>()));
+const auto calls = seawall::compose(seawall::limit_concurrency(seawall::keyed<seawall::adaptive_limit>()));
 #else
 seawall::keyed<seawall::adaptive_limit> quotes;
-const auto calls = seawall::compose(seawall::adaptive(quotes));
+const auto calls = seawall::compose(seawall::limit_concurrency(quotes));
 #endif

@@ -4,8 +4,8 @@
 #include "seawall/rate_limiter.hpp"
 
 #ifdef SEAWALL_MISTAKE
-const auto calls = seawall::compose(seawall::rate_limit(seawall::keyed<seawall::rate_limiter>()));
+const auto calls = seawall::compose(seawall::limit_rate(seawall::keyed<seawall::rate_limiter>()));
 #else
 seawall::keyed<seawall::rate_limiter> quotes;
-const auto calls = seawall::compose(seawall::rate_limit(quotes));
+const auto calls = seawall::compose(seawall::limit_rate(quotes));
 #endif

@@ -18,7 +18,7 @@ namespace {
 auto one_at_a_time(stage& s) {
   const auto kept = s.keep(std::make_shared<seawall::adaptive_limit>(
       seawall::adaptive_limit_options{.name = "l", .max_limit = 1, .initial_limit = 1}));
-  return seawall::compose(seawall::adaptive(*kept));
+  return seawall::compose(seawall::limit_concurrency(*kept));
 }
 
 }  // namespace

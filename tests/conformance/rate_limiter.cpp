@@ -29,8 +29,8 @@ seawall::rate_limiter& limiter(stage& s, duration max_wait, std::uint32_t max_wa
   l.try_acquire(s.at(0ms));
   return l;
 }
-auto rejecting(stage& s) { return seawall::compose(seawall::rate_limit(limiter(s, 0ms))); }
-auto waiting(stage& s) { return seawall::compose(seawall::rate_limit(limiter(s, 250ms))); }
+auto rejecting(stage& s) { return seawall::compose(seawall::limit_rate(limiter(s, 0ms))); }
+auto waiting(stage& s) { return seawall::compose(seawall::limit_rate(limiter(s, 250ms))); }
 
 }  // namespace
 
@@ -61,7 +61,7 @@ TEST_CASE("rate limiter that rejects") {
       },
       [](stage& s) {
         return seawall::compose(seawall::retry({.backoff = constant(s(5ms))}),
-                                seawall::rate_limit(limiter(s, 0ms)));
+                                seawall::limit_rate(limiter(s, 0ms)));
       });
   conform(
       {
@@ -81,7 +81,7 @@ TEST_CASE("rate limiter that rejects") {
       },
       [](stage& s) {
         return seawall::compose(seawall::retry({.backoff = constant(s(5ms))}),
-                                seawall::rate_limit(limiter(s, 0ms)));
+                                seawall::limit_rate(limiter(s, 0ms)));
       });
   conform(
       {
@@ -152,7 +152,7 @@ TEST_CASE("rate limiter with waiters") {
               report: 1 attempt in 70ms)",
           .blocking = "-",
       },
-      [](stage& s) { return seawall::compose(seawall::rate_limit(limiter(s, 250ms, 1))); });
+      [](stage& s) { return seawall::compose(seawall::limit_rate(limiter(s, 250ms, 1))); });
   conform(
       {
           .name = "a deadline before the time makes it a certain denial: nobody waits for it",
@@ -165,7 +165,7 @@ TEST_CASE("rate limiter with waiters") {
       },
       [](stage& s) {
         return seawall::compose(seawall::deadline({.after = s(60ms)}),
-                                seawall::rate_limit(limiter(s, 250ms)));
+                                seawall::limit_rate(limiter(s, 250ms)));
       });
   conform(
       {

@@ -34,8 +34,8 @@ TEST_CASE("redis: two pipelines with a quota in common get what it has, and no m
   REQUIRE(there.wait_until_answered(10s));
   seawall::rate_limiter limit_here({.name = "here", .quota = &here});
   seawall::rate_limiter limit_there({.name = "there", .quota = &there});
-  const auto pipeline_here = seawall::compose(seawall::rate_limit(limit_here));
-  const auto pipeline_there = seawall::compose(seawall::rate_limit(limit_there));
+  const auto pipeline_here = seawall::compose(seawall::limit_rate(limit_here));
+  const auto pipeline_there = seawall::compose(seawall::limit_rate(limit_there));
 
   int done = 0;
   const auto operation = [&done] {
@@ -69,7 +69,7 @@ TEST_CASE("redis: a call that may wait for a shared quota gets its permit when t
   redis_quota quota(o);
   REQUIRE(quota.wait_until_answered(10s));
   seawall::rate_limiter limiter({.name = "orders", .max_wait = 30s, .quota = &quota});
-  const auto pipeline = seawall::compose(seawall::rate_limit(limiter));
+  const auto pipeline = seawall::compose(seawall::limit_rate(limiter));
   int done = 0;
   for (int i = 0; i < 60; ++i) {
     CHECK(pipeline

@@ -22,7 +22,7 @@ adaptive_limit_options one() { return {.name = "subject", .max_limit = 1, .initi
 TEST_CASE(
     "adaptive_limit: a call beyond the limit is rejected on the spot, silently, and may be tried again") {
   adaptive_limit l(one());
-  const auto calls = compose(adaptive(l));
+  const auto calls = compose(limit_concurrency(l));
   const auto held = l.try_acquire();
   const absl::Status s = calls.run([] { return absl::OkStatus(); });
   CHECK(s.code() == absl::StatusCode::kResourceExhausted);
@@ -40,7 +40,7 @@ TEST_CASE(
 TEST_CASE(
     "adaptive_limit: a place is given back by an answer, an exception, a caller who leaves, and a frame that dies") {
   adaptive_limit l(one());
-  const auto calls = compose(adaptive(l));
+  const auto calls = compose(limit_concurrency(l));
   CHECK(calls.run([] { return absl::OkStatus(); }).ok());
   CHECK(l.snapshot().in_flight == 0);
   CHECK_THROWS(calls.run([]() -> int { throw std::runtime_error("no"); }));
@@ -62,7 +62,7 @@ TEST_CASE(
 
 TEST_CASE("adaptive_limit: a place is given back when a layer further in rejects") {
   adaptive_limit l(one());
-  const auto calls = compose(adaptive(l), seawall_test::refusing_layer());
+  const auto calls = compose(limit_concurrency(l), seawall_test::refusing_layer());
   CHECK_FALSE(calls.run([] { return absl::OkStatus(); }).ok());
   CHECK(l.snapshot().in_flight == 0);
   CHECK(l.snapshot().limit == 1);
@@ -70,7 +70,7 @@ TEST_CASE("adaptive_limit: a place is given back when a layer further in rejects
 
 TEST_CASE("adaptive_limit: the priority of a call decides which part of the limit it may use") {
   adaptive_limit l({.min_limit = 2, .max_limit = 2, .initial_limit = 2, .reserved_share = 0.5});
-  const auto calls = compose(adaptive(l));
+  const auto calls = compose(limit_concurrency(l));
   const auto held = l.try_acquire();
   CHECK_FALSE(calls.run([] { return absl::OkStatus(); }).ok());
   CHECK(calls.run({.priority = 1}, [] { return absl::OkStatus(); }).ok());

@@ -132,7 +132,7 @@ TEST_CASE("rate_limiter: neither successes, nor other failures, nor inner reject
   l.try_acquire(start).settle(verdict::cancelled(), start);
   rate_limiter full({.permits = 1, .per = 1h});
   full.try_acquire(start);
-  const auto p = seawall::compose(seawall::rate_limit(l), seawall::rate_limit(full));
+  const auto p = seawall::compose(seawall::limit_rate(l), seawall::limit_rate(full));
   hand_driven_call c(p, start);
   CHECK(c.start(start).v.has_pushback());
   CHECK(l.snapshot(start).pushbacks == 0);
@@ -141,7 +141,7 @@ TEST_CASE("rate_limiter: neither successes, nor other failures, nor inner reject
 
 TEST_CASE("rate_limiter layer: an attempt's pushback pauses the limiter") {
   rate_limiter l({.pushback = {.pause_max = 1h}});
-  const auto p = seawall::compose(seawall::rate_limit(l));
+  const auto p = seawall::compose(seawall::limit_rate(l));
   hand_driven_call c(p, start);
   c.start(start);
   c.finish(start, verdict::transient().with_retry_after(5s));

@@ -163,7 +163,7 @@ TEST_CASE("rate_limiter: part of a returned reservation serves a smaller one, th
 
 TEST_CASE("rate_limiter layer: waits for the time given, not for the whole wait limit") {
   rate_limiter l(usual());
-  const auto p = seawall::compose(seawall::rate_limit(l));
+  const auto p = seawall::compose(seawall::limit_rate(l));
   hand_driven_call first(p, start), second(p, start);
   first.start(start);
   CHECK(first.asks_for_attempt());
@@ -180,7 +180,7 @@ TEST_CASE("rate_limiter layer: waits for the time given, not for the whole wait 
 
 TEST_CASE("rate_limiter layer: a denial that is certain does not block for the whole wait limit") {
   rate_limiter l(usual());
-  const auto p = seawall::compose(seawall::rate_limit(l));
+  const auto p = seawall::compose(seawall::limit_rate(l));
   for (int i = 0; i < 3; ++i) l.reserve(start, 1).use();
   hand_driven_call c(p, start);
   const auto r = c.start(start);
@@ -196,7 +196,7 @@ TEST_CASE("rate_limiter layer: a denial that is certain does not block for the w
 TEST_CASE("rate_limiter layer: an attempt time-out outside it makes a wait that is longer a certain denial") {
   rate_limiter l(usual());
   l.reserve(start).use();
-  const auto p = seawall::compose(seawall::attempt_timeout({.after = 100ms}), seawall::rate_limit(l));
+  const auto p = seawall::compose(seawall::attempt_timeout({.after = 100ms}), seawall::limit_rate(l));
   hand_driven_call c(p, start);
   CHECK(c.start(start).how == kind::rejection);
   CHECK(l.snapshot(start).waiting == 0);
@@ -205,7 +205,7 @@ TEST_CASE("rate_limiter layer: an attempt time-out outside it makes a wait that 
 TEST_CASE("rate_limiter layer: a waiter that is cancelled, or whose frame dies, gives its reservation back") {
   for (const bool cancels : {true, false}) {
     rate_limiter l(usual());
-    const auto p = seawall::compose(seawall::rate_limit(l));
+    const auto p = seawall::compose(seawall::limit_rate(l));
     l.reserve(start).use();
     {
       hand_driven_call c(p, start);
@@ -222,7 +222,7 @@ TEST_CASE("rate_limiter layer: a call that an inner policy rejects gives its per
   rate_limiter l({.permits = 1, .per = 1h});
   seawall::circuit_breaker b;
   b.isolate(start);
-  const auto p = seawall::compose(seawall::rate_limit(l), seawall::breaker(b));
+  const auto p = seawall::compose(seawall::limit_rate(l), seawall::breaker(b));
   for (int i = 0; i < 3; ++i) {
     hand_driven_call c(p, start);
     CHECK(c.start(start).how == kind::rejection);
@@ -234,7 +234,7 @@ TEST_CASE("rate_limiter layer: a call that an inner policy rejects gives its per
 TEST_CASE("rate_limiter layer: a retry outside takes a permit for each attempt, and waits exactly as told") {
   rate_limiter l({.permits = 1, .per = 100ms});
   l.try_acquire(start - 30ms);
-  const auto p = seawall::compose(seawall::retry({.backoff = {.initial = 1ms}}), seawall::rate_limit(l));
+  const auto p = seawall::compose(seawall::retry({.backoff = {.initial = 1ms}}), seawall::limit_rate(l));
   hand_driven_call c(p, start);
   CHECK_FALSE(c.start(start));
   CHECK_FALSE(c.asks_for_attempt());
@@ -246,9 +246,9 @@ TEST_CASE("rate_limiter layer: a retry outside takes a permit for each attempt, 
 
 TEST_CASE("rate_limiter layer: permits by weight; more than the burst is rejected, and not worth repeating") {
   rate_limiter l({.permits = 10, .per = 1s});
-  const auto p = seawall::compose(seawall::rate_limit(l, 4));
+  const auto p = seawall::compose(seawall::limit_rate(l, 4));
   CHECK(p.run([] { return absl::OkStatus(); }).ok());
-  const auto never = seawall::compose(seawall::rate_limit(l, 11));
+  const auto never = seawall::compose(seawall::limit_rate(l, 11));
   hand_driven_call c(never, start);
   const auto r = c.start(start);
   CHECK(r.v.again == seawall::again::never);
@@ -257,7 +257,7 @@ TEST_CASE("rate_limiter layer: permits by weight; more than the burst is rejecte
 
 TEST_CASE("rate_limiter layer: one limiter for each key, bounded") {
   seawall::keyed<rate_limiter> tenants({.permits = 1, .per = 1h}, {.max_keys = 2});
-  const auto p = seawall::compose(seawall::rate_limit(tenants));
+  const auto p = seawall::compose(seawall::limit_rate(tenants));
   const auto ok = [] { return absl::OkStatus(); };
   CHECK(p.run({.key = "a"}, ok).ok());
   CHECK_FALSE(p.run({.key = "a"}, ok).ok());
@@ -301,7 +301,7 @@ TEST_CASE(
     "rate_limiter with a shared quota: a waiter asks again when it was told to, and not beyond its limit") {
   scripted_quota q;
   rate_limiter l({.max_wait = 100ms, .quota = &q});
-  const auto p = seawall::compose(seawall::rate_limit(l));
+  const auto p = seawall::compose(seawall::limit_rate(l));
   q.answer = {.granted = false, .retry_after = 60ms};
   hand_driven_call lucky(p, start), unlucky(p, start);
   CHECK_FALSE(lucky.start(start));
@@ -325,7 +325,7 @@ TEST_CASE(
   scripted_quota q;
   q.answer = {.granted = false};
   rate_limiter l({.max_wait = 100ms, .quota = &q});
-  const auto p = seawall::compose(seawall::rate_limit(l));
+  const auto p = seawall::compose(seawall::limit_rate(l));
   hand_driven_call c(p, start);
   CHECK(c.start(start).how == kind::rejection);
   CHECK(c.call.last_rejection().why == reason::limit_reached);

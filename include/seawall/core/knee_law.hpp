@@ -179,12 +179,19 @@ class knee_law {
     if (probe_.latency > 0 && probe_.limit < p.limit) {
       const double slower = std::log(p.latency / probe_.latency);
       if (slower > 0.5 * std::log(p.limit / probe_.limit)) {
+        // Coarse windows err: it has to be seen twice.
+        if (!doubtful_) {
+          doubtful_ = true;
+          return;
+        }
+        doubtful_ = false;
         settled_ = p.limit * std::exp(std::clamp(error(p), -farthest, 0.0));
         phase_ = limit_phase::cruising;
         why_ = "latency";
         return;
       }
     }
+    doubtful_ = false;
     probe_ = p;
     settled_ = p.limit * 2;
     why_ = "growth";

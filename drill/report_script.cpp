@@ -229,7 +229,7 @@ function drawAttempts() {
   }
 }
 
-const share = (f, count) => f.offered ? count(f) / f.offered : 0;
+const shareOf = (f, count) => f.offered ? count(f) / f.offered : 0;
 
 // One bar for each run, divided by `parts`: [label, colour, share of it in the run's `figures`].
 function bars(host, title, parts, figures) {
@@ -260,7 +260,7 @@ function drawOverload() {
       `${data.render_workers} workers render the pages of either storefront: ${data.checkout_page_ms} ms for a ` +
       `checkout's, ${data.product_page_ms} ms for a product's. ${rate(checkout)} checkouts and ${rate(browsing)} ` +
       `product pages a second ask for ${offered_share.toFixed(1)} times the time that the workers have.`));
-  const of = (visitors, count) => o => share(o[visitors], count);
+  const of = (visitors, count) => o => shareOf(o[visitors], count);
   const overload = r => r.overload;
   bars(host, 'Checkouts', [
       ['answered', 'seawall', of('checkout', f => f.full + f.degraded)],
@@ -288,10 +288,10 @@ function drawChaos() {
       `The same chaos in both storefronts, where they call inventory and recommendations: ${counts}. A wrong ` +
       `answer looks right: it counts as an answer in both.`));
   bars(host, 'Checkouts', [
-      ['answered', 'seawall', f => share(f, g => g.full)],
-      ['degraded', 'degraded', f => share(f, g => g.degraded)],
-      ['error page', 'error', f => share(f, g => g.errors)],
-      ['no answer', 'silence', f => share(f, g => g.unanswered)]], r => r.chaos.checkout);
+      ['answered', 'seawall', f => shareOf(f, g => g.full)],
+      ['degraded', 'degraded', f => shareOf(f, g => g.degraded)],
+      ['error page', 'error', f => shareOf(f, g => g.errors)],
+      ['no answer', 'silence', f => shareOf(f, g => g.unanswered)]], r => r.chaos.checkout);
 }
 
 function table(host, heads, rows) {

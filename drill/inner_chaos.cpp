@@ -44,7 +44,7 @@ http_reply call_with(seawall::chaos& faults, dependency d, dependency_client& cl
   return client.call(order, {}, timeouts);
 }
 
-chaos_stats stats_of(const seawall::chaos& faults) {
+chaos_stats chaos_stats_of(const seawall::chaos& faults) {
   const seawall::chaos_snapshot s = faults.snapshot();
   return {.calls = s.calls,
           .failures = s.failures,

@@ -26,7 +26,7 @@ std::string wrong_answer_of(dependency d);
 http_reply call_with(seawall::chaos& faults, dependency d, dependency_client& client,
                      const std::string& order, const http_timeouts& timeouts);
 
-chaos_stats stats_of(const seawall::chaos& faults);
+chaos_stats chaos_stats_of(const seawall::chaos& faults);
 
 }  // namespace drill
 

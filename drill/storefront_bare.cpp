@@ -48,7 +48,7 @@ void run_bare_storefront(const storefront_ports& ports, std::uint64_t seed) {
     s.of[dependency::payment].attempts = payment.attempts();
     s.of[dependency::recommendations].attempts = recommendations.attempts();
     s.rendering = pages.spent(renderer::clock::now());
-    s.chaos = stats_of(faults);
+    s.chaos = chaos_stats_of(faults);
     return s;
   };
   bare.switch_chaos = [&](bool on) { on ? faults.enable() : faults.disable(); };

@@ -144,7 +144,7 @@ auto calling_inventory(resources& r, std::string order) {
   };
 }
 
-// Where a dependency that was sick would be felt: by its time-out, its breaker, its retries.
+// Innermost: time-out, breaker and retry take it for the dependency.
 auto made_up(resources& r, dependency d) { return seawall::inject(r.faults, page_part(wrong_answer_of(d))); }
 
 // The three dependencies together leave something of the checkout's deadline.
@@ -256,7 +256,7 @@ shop_stats stats_of(const resources& r) {
                .payments_refused = c.refused,
                .payments_in_queue = c.in_queue,
                .rendering = r.pages.spent(renderer::clock::now()),
-               .chaos = stats_of(r.faults)};
+               .chaos = chaos_stats_of(r.faults)};
   s.of[dependency::inventory] = {r.inventory.attempts(), view_of(r.inventory_breaker)};
   s.of[dependency::payment] = {r.payment.attempts(), view_of(r.payment_breaker)};
   s.of[dependency::recommendations] = {r.recommendations.attempts(), view_of(r.recommendations_breaker)};

@@ -140,6 +140,22 @@ isolation isolation_in(const run_record& r, const played_act& a) {
   return i;
 }
 
+// Chaos is switched on after the act has begun, and off before it ends.
+inner_chaos inner_chaos_in(const run_record& r, const played_act& a) {
+  inner_chaos c{.act = a.what.title, .checkout = figures_within(r, a.when), .injected = {}};
+  if (r.shop.empty()) return c;
+  chaos_stats before;
+  chaos_stats until_end;
+  for (const shop_sample& s : r.shop) {
+    if (s.at < a.when.begin) before = s.stats.chaos;
+    until_end = s.stats.chaos;
+    if (s.at >= a.when.end) break;
+  }
+  c.injected = until_end - before;
+  c.outside = r.shop.back().stats.chaos.faults() - c.injected.faults();
+  return c;
+}
+
 }  // namespace
 
 microseconds percentile(std::vector<microseconds> values, double share) {
@@ -210,6 +226,13 @@ std::vector<isolation> isolations(const run_record& r) {
 std::optional<overload> overload_of(const run_record& r) {
   for (const played_act& a : r.acts) {
     if (a.what.what == trouble::overload) return overload_in(r, a);
+  }
+  return std::nullopt;
+}
+
+std::optional<inner_chaos> inner_chaos_of(const run_record& r) {
+  for (const played_act& a : r.acts) {
+    if (a.what.what == trouble::chaos) return inner_chaos_in(r, a);
   }
   return std::nullopt;
 }

@@ -96,6 +96,17 @@ struct overload {
 /// Nothing if the run had no such act.
 std::optional<overload> overload_of(const run_record& r);
 
+/// How the shop fared while its own calls suffered.
+struct inner_chaos {
+  std::string act;
+  figures checkout;
+  chaos_stats injected;       ///< in the act
+  std::uint64_t outside = 0;  ///< faults before and after it
+};
+
+/// Nothing if the run had no such act.
+std::optional<inner_chaos> inner_chaos_of(const run_record& r);
+
 /// The customers' view of their orders against the books of payment.
 struct reconciliation {
   std::uint64_t charged_without_order = 0;  ///< charged, but the customer saw an error page or no answer

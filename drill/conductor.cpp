@@ -9,6 +9,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -43,6 +44,8 @@ class company {
       arguments.push_back("--" + std::string(name_of(d)));
       arguments.push_back(std::to_string(ports_[d].number()));
     }
+    arguments.push_back("--seed");
+    arguments.push_back(std::to_string(seed_ + all_dependencies.size()));
     shop_ = child_process::start(fmt::format("{} storefront", name_of(kind)), arguments);
   }
 
@@ -53,6 +56,7 @@ class company {
       case trouble::faulty: tell(a.victim, a.does); break;
       case trouble::hung: children_[a.victim].suspend(); break;
       case trouble::killed: children_[a.victim].kill_now(); break;
+      case trouble::chaos: tell_shop("chaos on"); break;
     }
   }
 
@@ -63,6 +67,7 @@ class company {
       case trouble::faulty: tell(a.victim, {}); break;
       case trouble::hung: children_[a.victim].resume(); break;
       case trouble::killed: start(a.victim); break;
+      case trouble::chaos: tell_shop("chaos off"); break;
     }
   }
 
@@ -102,6 +107,11 @@ class company {
     if (children_[d].ask("fault " + to_words(f), milliseconds(2000)) != "done") {
       throw std::runtime_error(fmt::format("{} does not obey", name_of(d)));
     }
+  }
+
+  void tell_shop(std::string_view words) {
+    if (shop_.ask(words, milliseconds(2000)) != "done")
+      throw std::runtime_error("the storefront does not obey");
   }
 
   const std::uint64_t seed_;

@@ -2,6 +2,7 @@
 #include "judge.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "rendering.hpp"
 #include <fmt/format.h>
@@ -13,7 +14,7 @@ constexpr double availability_required = 0.99;
 constexpr double lead_required = 0.05;
 constexpr double reduction_required = 0.90;
 constexpr double load_required = overload_factor - 0.5;  // times the capacity
-constexpr double overload_lead_required = 0.20;
+constexpr double act_lead_required = 0.20;
 constexpr double goodput_required = 0.90;
 
 double percent(double share) { return 100 * share; }
@@ -63,20 +64,18 @@ criterion overloaded_enough(const overload& bare, const overload& seawall) {
           bare.offered >= load_required && seawall.offered >= load_required};
 }
 
-criterion checkout_first(const overload& seawall) {
-  const figures& f = seawall.checkout;
-  return {fmt::format("{}: checkout stays available", seawall.act),
+criterion stays_available(const std::string& act, const figures& f) {
+  return {fmt::format("{}: checkout stays available", act),
           fmt::format(">= {:.0f}%", percent(availability_required)),
           fmt::format("{:.2f}% ({} of {})", percent(f.availability()), f.full + f.degraded, f.offered),
           f.offered > 0 && f.availability() >= availability_required};
 }
 
-criterion overload_lead(const overload& bare, const overload& seawall) {
-  const double points = seawall.checkout.availability() - bare.checkout.availability();
-  return {fmt::format("{}: without a limit, checkout does clearly worse", seawall.act),
-          fmt::format(">= {:.0f} points", percent(overload_lead_required)),
-          fmt::format("{:.1f} points (bare {:.2f}%)", percent(points), percent(bare.checkout.availability())),
-          bare.checkout.offered > 0 && points >= overload_lead_required};
+criterion lead_in(std::string what, const figures& bare, const figures& seawall) {
+  const double points = seawall.availability() - bare.availability();
+  return {std::move(what), fmt::format(">= {:.0f} points", percent(act_lead_required)),
+          fmt::format("{:.1f} points (bare {:.2f}%)", percent(points), percent(bare.availability())),
+          bare.offered > 0 && points >= act_lead_required};
 }
 
 criterion goodput(const overload& bare, const overload& seawall) {
@@ -103,10 +102,31 @@ void judge_overload(const evidence& e, std::vector<criterion>& criteria) {
     return criteria.push_back({"the storefront is overloaded", "once", "never", false});
   }
   criteria.push_back(overloaded_enough(*e.bare_overload, *e.overloaded));
-  criteria.push_back(checkout_first(*e.overloaded));
-  criteria.push_back(overload_lead(*e.bare_overload, *e.overloaded));
+  criteria.push_back(stays_available(e.overloaded->act, e.overloaded->checkout));
+  criteria.push_back(
+      lead_in(fmt::format("{}: without a limit, checkout does clearly worse", e.overloaded->act),
+              e.bare_overload->checkout, e.overloaded->checkout));
   criteria.push_back(goodput(*e.bare_overload, *e.overloaded));
   criteria.push_back(refused_quickly(*e.overloaded));
+}
+
+// Chaos that does nothing proves nothing, and chaos that cannot be switched off is none.
+criterion really_injected(const inner_chaos& bare, const inner_chaos& seawall) {
+  const chaos_stats& c = seawall.injected;
+  const std::uint64_t outside = bare.outside + seawall.outside;
+  return {fmt::format("{}: faults injected into both, and none in other acts", seawall.act), "> 0, and 0",
+          fmt::format("{} ({} failures, {} delays, {} hangs, {} wrong answers; bare {}), and {}", c.faults(),
+                      c.failures, c.delays, c.hangs, c.wrong_answers, bare.injected.faults(), outside),
+          c.faults() > 0 && bare.injected.faults() > 0 && outside == 0};
+}
+
+void judge_chaos(const evidence& e, std::vector<criterion>& criteria) {
+  if (!e.bare_chaos || !e.chaos)
+    return criteria.push_back({"there is chaos inside the storefront", "once", "never", false});
+  criteria.push_back(really_injected(*e.bare_chaos, *e.chaos));
+  criteria.push_back(stays_available(e.chaos->act, e.chaos->checkout));
+  criteria.push_back(lead_in(fmt::format("{}: bare calls do clearly worse", e.chaos->act),
+                             e.bare_chaos->checkout, e.chaos->checkout));
 }
 
 criterion nothing_twice(const evidence& e) {
@@ -129,7 +149,9 @@ evidence evidence_of(const run_record& bare, const run_record& seawall) {
           .books = seawall.audit,
           .orders = reconcile(seawall),
           .bare_overload = overload_of(bare),
-          .overloaded = overload_of(seawall)};
+          .overloaded = overload_of(seawall),
+          .bare_chaos = inner_chaos_of(bare),
+          .chaos = inner_chaos_of(seawall)};
 }
 
 std::vector<criterion> judge(const evidence& e) {
@@ -137,6 +159,7 @@ std::vector<criterion> judge(const evidence& e) {
   for (const isolation& i : e.dead) criteria.push_back(left_alone(i));
   if (e.dead.empty()) criteria.push_back({"a dependency dies", "at least once", "never", false});
   judge_overload(e, criteria);
+  judge_chaos(e, criteria);
   criteria.push_back(bounded(e));
   criteria.push_back(nothing_twice(e));
   criteria.push_back(nothing_lost(e));

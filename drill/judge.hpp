@@ -23,6 +23,8 @@ struct evidence {
   reconciliation orders;        ///< with seawall
   std::optional<overload> bare_overload;
   std::optional<overload> overloaded;  ///< with seawall
+  std::optional<inner_chaos> bare_chaos;
+  std::optional<inner_chaos> chaos;  ///< with seawall
 };
 
 evidence evidence_of(const run_record& bare, const run_record& seawall);

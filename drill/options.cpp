@@ -89,11 +89,11 @@ std::string_view usage() {
   return R"(usage: seawall_drill [flags]
 
 Runs a small web shop of real processes on loopback, breaks its dependencies one after the other, sends it
-four times the load that it can serve, and compares a bare shop with one that uses seawall in the same
-timeline. Takes about two and a half minutes. Exit status: 0 if every criterion is met, 1 if one is not, 2
+four times the load that it can serve, makes its own calls fail, and compares a bare shop with one that
+uses seawall in the same timeline. Takes about two and a half minutes. Exit status: 0 if every criterion is met, 1 if one is not, 2
 for a wrong command line, 130 if interrupted.
 
-  --quick         about 35 seconds in all
+  --quick         about 40 seconds in all
   --rate N        checkouts offered per second, 50 to 250 (default 150)
   --seed N        of the dependencies' faults and latencies (default 1)
   --report FILE   the report to write (default drill-report.html)

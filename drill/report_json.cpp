@@ -82,6 +82,20 @@ void write(json_writer& w, const overload& o) {
   });
 }
 
+void write(json_writer& w, const inner_chaos& c) {
+  w.object([&] {
+    w.member("act", c.act);
+    w.member("calls", c.injected.calls);
+    w.member("failures", c.injected.failures);
+    w.member("delays", c.injected.delays);
+    w.member("hangs", c.injected.hangs);
+    w.member("wrong_answers", c.injected.wrong_answers);
+    w.member("outside", c.outside);
+    w.key("checkout");
+    write(w, c.checkout);
+  });
+}
+
 void write_books(json_writer& w, const run_record& r) {
   const reconciliation found = reconcile(r);
   w.object([&] {
@@ -109,6 +123,10 @@ void write(json_writer& w, const run_record& r, microseconds step) {
     if (const auto o = overload_of(r)) {
       w.key("overload");
       write(w, *o);
+    }
+    if (const auto c = inner_chaos_of(r)) {
+      w.key("chaos");
+      write(w, *c);
     }
     w.key("payments");
     write_books(w, r);

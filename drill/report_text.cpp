@@ -93,6 +93,40 @@ std::string overload_table(const run_record& bare, const run_record& seawall) {
              product_page_takes.count(), std::chrono::duration<double>(browser_patience).count());
 }
 
+struct chaos_row {
+  std::string_view what;
+  std::string (*value)(const inner_chaos&);
+};
+
+constexpr std::array chaos_rows{
+    chaos_row{"calls of inventory, recommendations",
+              [](const inner_chaos& c) { return fmt::format("{}", c.injected.calls); }},
+    chaos_row{"  failed on purpose",
+              [](const inner_chaos& c) { return fmt::format("{}", c.injected.failures); }},
+    chaos_row{"  held up", [](const inner_chaos& c) { return fmt::format("{}", c.injected.delays); }},
+    chaos_row{"  hung until they were given up",
+              [](const inner_chaos& c) { return fmt::format("{}", c.injected.hangs); }},
+    chaos_row{"  answered wrongly",
+              [](const inner_chaos& c) { return fmt::format("{}", c.injected.wrong_answers); }},
+    chaos_row{"checkouts answered",
+              [](const inner_chaos& c) { return share_text(c.checkout, c.checkout.availability()); }},
+    chaos_row{"  degraded",
+              [](const inner_chaos& c) { return share_text(c.checkout, c.checkout.degraded_share()); }},
+};
+
+std::string chaos_table(const run_record& bare, const run_record& seawall) {
+  const auto b = inner_chaos_of(bare);
+  const auto s = inner_chaos_of(seawall);
+  if (!b || !s) return {};
+  std::string text = fmt::format("{:<37} {:>7} {:>8}\n", s->act, "bare", "seawall");
+  for (const chaos_row& row : chaos_rows) {
+    text += fmt::format("  {:<35} {:>7} {:>8}\n", row.what, row.value(*b), row.value(*s));
+  }
+  return text +
+         "The same chaos in both storefronts, innermost in seawall's pipelines, in front of the bare calls. With\n"
+         "seawall, retries are calls too. A wrong answer looks right: it counts as an answer in both.\n\n";
+}
+
 std::string orders(const run_record& r) {
   const reconciliation found = reconcile(r);
   return fmt::format(
@@ -135,7 +169,8 @@ std::string summary(const run_record& bare, const run_record& seawall) {
       "\n(error pages are not answers), from the moment at which the request was to be sent. sick/s: attempts per"
       "\nsecond that the storefront sent to the dependency in trouble.\n\n",
       std::chrono::duration<double>(customer_patience).count());
-  return text + overload_table(bare, seawall) + orders(bare) + orders(seawall) + queue(seawall);
+  return text + overload_table(bare, seawall) + chaos_table(bare, seawall) + orders(bare) + orders(seawall) +
+         queue(seawall);
 }
 
 std::string verdicts(const std::vector<criterion>& criteria) {

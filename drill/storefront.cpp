@@ -37,17 +37,24 @@ void answer_browser(const shop& s, const httplib::Request& request, httplib::Res
 }  // namespace
 
 int serve_storefront(std::span<const std::string_view> arguments) {
-  const auto port = [&](std::string_view flag) {
-    return static_cast<std::uint16_t>(
-        std::strtoul(std::string(flag_value(arguments, flag)).c_str(), nullptr, 10));
+  const auto number = [&](std::string_view flag) {
+    return std::strtoull(std::string(flag_value(arguments, flag)).c_str(), nullptr, 10);
   };
+  const auto port = [&](std::string_view flag) { return static_cast<std::uint16_t>(number(flag)); };
   storefront_ports ports;
   ports.own = port("--port");
   for (const dependency d : all_dependencies) ports.of[d] = port("--" + std::string(name_of(d)));
   const std::string_view kind = flag_value(arguments, "--kind");
-  if (kind == name_of(shop_kind::bare)) run_bare_storefront(ports);
-  if (kind == name_of(shop_kind::seawall)) run_seawall_storefront(ports);
+  if (kind == name_of(shop_kind::bare)) run_bare_storefront(ports, number("--seed"));
+  if (kind == name_of(shop_kind::seawall)) run_seawall_storefront(ports, number("--seed"));
   return 2;
+}
+
+std::string obey(const shop& s, std::string_view words) {
+  if (words == "stats") return to_words(s.stats());
+  if (words != "chaos on" && words != "chaos off") return "unknown";
+  s.switch_chaos(words == "chaos on");
+  return "done";
 }
 
 void run_storefront(std::uint16_t port, const shop& s) {
@@ -60,7 +67,7 @@ void run_storefront(std::uint16_t port, const shop& s) {
   });
   server.open(port);
   std::thread([&] { server.listen_after_bind(); }).detach();
-  serve_driver([&](std::string_view) { return to_words(s.stats()); });
+  serve_driver([&](std::string_view words) { return obey(s, words); });
   // Threads may be stuck in calls.
   std::_Exit(0);
 }

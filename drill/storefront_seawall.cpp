@@ -14,9 +14,11 @@
 #include <utility>
 
 #include "dependency_client.hpp"
+#include "inner_chaos.hpp"
 #include "payment_queue.hpp"
 #include "rendering.hpp"
 #include "seawall/bulkhead.hpp"
+#include "seawall/chaos.hpp"
 #include "seawall/seawall.hpp"
 
 namespace drill {
@@ -115,10 +117,11 @@ class last_known_stock {
 
 /// What the pipelines share. Outlives them.
 struct resources {
-  explicit resources(const storefront_ports& ports)
+  resources(const storefront_ports& ports, std::uint64_t seed)
       : inventory(ports.of[dependency::inventory]),
         payment(ports.of[dependency::payment]),
-        recommendations(ports.of[dependency::recommendations]) {}
+        recommendations(ports.of[dependency::recommendations]),
+        faults(inner_faults(seed)) {}
 
   dependency_client inventory;
   dependency_client payment;
@@ -130,6 +133,7 @@ struct resources {
   last_known_stock stock;
   payment_queue pending{4096};
   seawall::bulkhead rendering{limit_for_rendering()};
+  seawall::chaos faults;  // off
   renderer pages;
 };
 
@@ -141,6 +145,9 @@ auto calling_inventory(resources& r, std::string order) {
   };
 }
 
+// Innermost: time-out, breaker and retry take it for the dependency.
+auto made_up(resources& r, dependency d) { return seawall::inject(r.faults, page_part(wrong_answer_of(d))); }
+
 // The three dependencies together leave something of the checkout's deadline.
 
 auto reserving(resources& r) {
@@ -149,7 +156,8 @@ auto reserving(resources& r) {
       seawall::deadline({.after = 300ms}),                 // both attempts and the pause
       seawall::retry(retry_for(r.budget, 2)),              //
       seawall::breaker(r.inventory_breaker),               // sees every attempt
-      seawall::attempt_timeout({.after = 120ms}));
+      seawall::attempt_timeout({.after = 120ms}),          //
+      made_up(r, dependency::inventory));
 }
 
 auto paying(resources& r) {
@@ -169,7 +177,8 @@ auto recommending(resources& r) {
   return seawall::compose(                                // not worth a second try
       seawall::fallback(page_part("our bestsellers\n")),  //
       seawall::breaker(r.recommendations_breaker),        //
-      seawall::attempt_timeout({.after = 120ms}));
+      seawall::attempt_timeout({.after = 120ms}),         //
+      made_up(r, dependency::recommendations));
 }
 
 auto rendering(resources& r) {
@@ -247,7 +256,8 @@ shop_stats stats_of(const resources& r) {
                .payments_captured = c.captured,
                .payments_refused = c.refused,
                .payments_in_queue = c.in_queue,
-               .rendering = r.pages.spent(renderer::clock::now())};
+               .rendering = r.pages.spent(renderer::clock::now()),
+               .chaos = chaos_stats_of(r.faults)};
   s.of[dependency::inventory] = {r.inventory.attempts(), view_of(r.inventory_breaker)};
   s.of[dependency::payment] = {r.payment.attempts(), view_of(r.payment_breaker)};
   s.of[dependency::recommendations] = {r.recommendations.attempts(), view_of(r.recommendations_breaker)};
@@ -256,11 +266,13 @@ shop_stats stats_of(const resources& r) {
 
 }  // namespace
 
-void run_seawall_storefront(const storefront_ports& ports) {
-  resources r(ports);
+void run_seawall_storefront(const storefront_ports& ports, std::uint64_t seed) {
+  resources r(ports, seed);
   for (int i = 0; i < 2; ++i) std::thread([&r] { capture_pending(r); }).detach();
-  run_storefront(ports.own,
-                 {.checkout = checking_out(r), .browse = browsing(r), .stats = [&r] { return stats_of(r); }});
+  run_storefront(ports.own, {.checkout = checking_out(r),
+                             .browse = browsing(r),
+                             .stats = [&r] { return stats_of(r); },
+                             .switch_chaos = [&r](bool on) { on ? r.faults.enable() : r.faults.disable(); }});
 }
 
 }  // namespace drill

@@ -144,7 +144,7 @@ bool terminal_fits() {
 std::string live_table(const run_record& so_far, const run_record* bare, microseconds planned_length) {
   const figures latest = last_second(so_far);
   std::string text =
-      headline(so_far, planned_length) + "\n" + dependency_lines(so_far, latest) + "\n" +
+      headline(so_far, planned_length) + dependency_lines(so_far, latest) + "\n" +
       checkout_lines(so_far, latest) + browsing_line(so_far) + "\n" +
       fmt::format("    {:<26} {:>8} {:>8}\n", "checkouts answered", "bare", bare ? "seawall" : "");
   const std::size_t acts = std::max(so_far.acts.size(), bare != nullptr ? bare->acts.size() : 0);

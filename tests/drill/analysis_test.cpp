@@ -204,6 +204,40 @@ TEST_CASE("overload: an act that has only begun, and a run without one") {
   CHECK(isolations(one_overload()).empty());
 }
 
+TEST_CASE("chaos inside: counted from the last sample before the act to the first one after it") {
+  run_record r;
+  r.acts = {played(trouble::none, 0s, 1s), played(trouble::chaos, 1s, 2s)};
+  r.customers = {came(500ms, 30ms, outcome::error), came(1500ms, 30ms, outcome::degraded)};
+  const auto sampled = [](microseconds at, chaos_stats counts) {
+    shop_sample s{.at = at, .stats = {}};
+    s.stats.chaos = counts;
+    return s;
+  };
+  r.shop = {sampled(900ms, {}), sampled(1s, {2, 1, 0, 0, 1}), sampled(1900ms, {9, 3, 2, 1, 1}),
+            sampled(2s, {12, 4, 2, 1, 1})};
+  const auto c = inner_chaos_of(r);
+  REQUIRE(c.has_value());
+  CHECK(c->act == "act");
+  CHECK(c->checkout.offered == 1);
+  CHECK(c->injected == chaos_stats{12, 4, 2, 1, 1});
+  CHECK(c->injected.faults() == 8);
+  CHECK(c->outside == 0);
+  // It was on before the act, and could not be switched off.
+  r.shop.front().stats.chaos = {1, 1, 0, 0, 0};
+  r.shop.push_back(sampled(2100ms, {14, 4, 3, 1, 2}));
+  CHECK(inner_chaos_of(r)->injected == chaos_stats{11, 3, 2, 1, 1});
+  CHECK(inner_chaos_of(r)->outside == 3);
+}
+
+TEST_CASE(
+    "chaos inside: it has no victim whose attempts could be counted, and a run without it has no figures") {
+  CHECK_FALSE(has_victim(trouble::chaos));
+  CHECK_FALSE(inner_chaos_of(one_outage()).has_value());
+  run_record r;
+  r.acts = {played(trouble::chaos, 0s, 1s)};
+  CHECK(inner_chaos_of(r)->injected.faults() == 0);  // nobody was asked
+}
+
 TEST_CASE("reconciliation: charged without an order, and accepted but never charged") {
   run_record r;
   r.customers = {came(0s, 1ms, outcome::full, 1), came(0s, 1ms, outcome::degraded, 2),

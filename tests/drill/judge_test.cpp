@@ -41,6 +41,12 @@ overload overloaded(std::uint64_t checkouts_answered, double served) {
   return o;
 }
 
+inner_chaos hurt(std::uint64_t checkouts_answered) {
+  return {.act = "chaos inside",
+          .checkout = answered(checkouts_answered, 1000),
+          .injected = {.calls = 100, .hangs = 1}};
+}
+
 /// Just good enough in every respect.
 evidence sufficient() {
   evidence e;
@@ -51,6 +57,8 @@ evidence sufficient() {
   e.books.charges = 990;
   e.bare_overload = overloaded(789, 0.1);
   e.overloaded = overloaded(990, 0.9);
+  e.bare_chaos = hurt(789);
+  e.chaos = hurt(990);
   return e;
 }
 
@@ -89,6 +97,15 @@ TEST_CASE("judge: each criterion of the overload fails by a hair") {
   CHECK_FALSE(met_after([](evidence& e) { e.overloaded->browsing.p99_of_failed += 1us; }));
 }
 
+TEST_CASE("judge: each criterion of the chaos inside fails by a hair") {
+  CHECK_FALSE(met_after([](evidence& e) { e.chaos->injected = {.calls = 100}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos->injected = {.calls = 100}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.chaos->outside = 1; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos->outside = 1; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.chaos->checkout = answered(989, 1000); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos->checkout = answered(791, 1000); }));
+}
+
 TEST_CASE("judge: a drill in which nothing happened proves nothing") {
   CHECK_FALSE(met_after([](evidence& e) { e.seawall = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.bare = {}; }));
@@ -99,6 +116,10 @@ TEST_CASE("judge: a drill in which nothing happened proves nothing") {
   CHECK_FALSE(met_after([](evidence& e) { e.overloaded.reset(); }));
   CHECK_FALSE(met_after([](evidence& e) { e.overloaded->checkout = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.bare_overload->checkout = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos.reset(); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.chaos.reset(); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.chaos->checkout = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos->checkout = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.overloaded->browsing = {}; }));  // nobody had to be refused
 }
 

@@ -47,10 +47,10 @@ struct floor_now_given {
 };
 
 const bool added = [] {
-  alone<permit_now_given>("adaptive_limit/permit, now given/seawall");
-  alone<floor_now_given>("adaptive_limit/permit, now given/floor");
-  in_pairs<permit_now_given>("adaptive_limit/permit, now given/seawall");
-  in_pairs<floor_now_given>("adaptive_limit/permit, now given/floor");
+  alone<permit_now_given>("success/adaptive_limit permit, now given/seawall");
+  alone<floor_now_given>("success/adaptive_limit permit, now given/floor");
+  in_pairs<permit_now_given>("success/adaptive_limit permit, now given/seawall");
+  in_pairs<floor_now_given>("success/adaptive_limit permit, now given/floor");
   return true;
 }();
 

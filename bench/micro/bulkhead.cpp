@@ -5,8 +5,7 @@
 
 #include "seawall/bulkhead.hpp"
 
-#include <atomic>
-#include <memory>
+#include <cstdint>
 
 #include "by_hand.hpp"
 #include "seawall/exec/blocking.hpp"
@@ -18,41 +17,6 @@ namespace bench {
 namespace {
 
 using status_or = absl::StatusOr<int>;
-
-/// Permits in `Stripes` words.
-template <unsigned Stripes>
-class hand_permits {
- public:
-  explicit hand_permits(std::int64_t limit) {
-    for (auto& w : words_) w.free.store(limit / Stripes);
-  }
-  bool take() noexcept {
-    auto& free = own();
-    std::int64_t seen = free.load(std::memory_order_relaxed);
-    while (seen >= 1) {
-      if (free.compare_exchange_weak(seen, seen - 1, std::memory_order_acquire, std::memory_order_relaxed))
-        return true;
-    }
-    return false;
-  }
-  void give() noexcept {
-    auto& free = own();
-    std::int64_t seen = free.load(std::memory_order_relaxed);
-    while (seen >= 0 && !free.compare_exchange_weak(seen, seen + 1, std::memory_order_release,
-                                                    std::memory_order_relaxed)) {
-    }
-  }
-
- private:
-  struct alignas(128) word {
-    std::atomic<std::int64_t> free{0};
-  };
-  std::atomic<std::int64_t>& own() noexcept {
-    if constexpr (Stripes == 1) return words_[0].free;
-    return words_[seawall::core::stripe_hint() & (Stripes - 1)].free;
-  }
-  word words_[Stripes];
-};
 
 constexpr std::uint32_t large = 256;  // striped
 constexpr std::uint32_t small = 7;    // on any machine with two processors or more, one word

@@ -61,21 +61,6 @@ struct limiter_refuses {
   bool operator()() { return static_cast<bool>(limiter.try_acquire(now)); }
 };
 
-/// GCRA in whole nanoseconds, by hand: no fractions, no range, no second thoughts.
-struct hand_gcra {
-  alignas(128) std::atomic<std::int64_t> full_at{0};
-  alignas(128) std::int64_t interval = 1;
-  std::int64_t depth = 1'000'000'000;
-
-  bool take(std::int64_t now) noexcept {
-    std::int64_t seen = full_at.load(std::memory_order_relaxed);
-    for (;;) {
-      const std::int64_t after = (seen < now ? now : seen) + interval;
-      if (after - now > depth) return false;
-      if (full_at.compare_exchange_weak(seen, after, std::memory_order_relaxed)) return true;
-    }
-  }
-};
 struct floor_now_given {
   hand_gcra limiter;
 

@@ -3,7 +3,7 @@
 #define SEAWALL_CORE_LIMIT_LAWS_HPP
 
 // The published laws by which a limit on concurrency follows the latencies seen: AIMD, Vegas and Gradient2, as in Netflix'
-// concurrency-limits (github.com/Netflix/concurrency-limits, release 0.5: AIMDLimit, VegasLimit, Gradient2Limit), with its
+// concurrency-limits (github.com/Netflix/concurrency-limits, v0.5.4: AIMDLimit, VegasLimit, Gradient2Limit), with its
 // constants as defaults. The library's own is in knee_law.hpp.
 
 #include <algorithm>
@@ -91,7 +91,7 @@ class aimd_law {
     const bool slow = s.latency > static_cast<double>(options_.slow.ns());
     why_ = slow ? "latency" : "overload";
     if (s.how != limit_sample::kind::answered || slow) {
-      limit_ *= options_.backoff;
+      limit_ = std::floor(limit_ * options_.backoff);
     } else if (s.in_flight * 2 >= limit_) {
       limit_ += 1;
       why_ = "growth";
@@ -120,10 +120,11 @@ class vegas_law {
   void add(const limit_sample& s) noexcept {
     ++samples_;
     latency_ = s.latency;
-    if (--until_probe_ <= 0) {
+    since_probe_ += 1;
+    if ((0.5 + 0.5 * jitter_) * options_.probe_every * limit_ <= since_probe_) {
       // Published with a random share; the golden ratio's multiples are as even and need no random source.
       jitter_ = jitter_ + 0.618 - (jitter_ + 0.618 >= 1 ? 1 : 0);
-      until_probe_ = (0.5 + 0.5 * jitter_) * options_.probe_every * limit_;
+      since_probe_ = 0;
       shortest_ = s.latency;
       return;
     }
@@ -168,7 +169,7 @@ class vegas_law {
   limit_bounds bounds_;
   double limit_;
   double shortest_ = 0, latency_ = 0, jitter_ = 0.5;
-  double until_probe_ = 1e9;
+  double since_probe_ = 0;
   std::string_view why_ = "growth";
   std::uint64_t samples_ = 0;
 };

@@ -165,3 +165,13 @@ TEST_CASE("adaptive_limit: events tell of every move of the limit, outside the l
   CHECK(events.count > 3);
   CHECK(events.last == r.limit.snapshot().limit);
 }
+
+TEST_CASE("adaptive_limit: Vegas forgets the shortest latency after 15 to 30 times the limit of calls") {
+  rounds r({.algorithm = vegas_limit{}, .min_limit = 20, .max_limit = 20});
+  r.play(1, [](std::size_t) { return 1.0; });
+  CHECK(r.limit.snapshot().baseline == duration(1ms));
+  r.play(13, [](std::size_t) { return 10.0; });
+  CHECK(r.limit.snapshot().baseline == duration(1ms));
+  r.play(17, [](std::size_t) { return 10.0; });
+  CHECK(r.limit.snapshot().baseline == duration(10ms));
+}

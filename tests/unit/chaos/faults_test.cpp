@@ -34,6 +34,12 @@ chaos_options always(fault f) {
 struct in_pipeline {
   explicit in_pipeline(chaos_options o) : faults(std::move(o)) {}
 
+  auto operation() {
+    return idempotent([this]() -> result {
+      ++calls;
+      return 42;
+    });
+  }
   template <class... Outside>
   result run(const Outside&... outside) {
     return testing::run(clock, compose(outside..., inject(faults)), operation());
@@ -41,12 +47,6 @@ struct in_pipeline {
   template <class Source>
   result run_with(Source source) {
     return testing::run(clock, compose(inject(faults, source)), operation());
-  }
-  auto operation() {
-    return idempotent([this]() -> result {
-      ++calls;
-      return 42;
-    });
   }
 
   chaos faults;

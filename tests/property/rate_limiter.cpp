@@ -195,7 +195,7 @@ struct use {
 
 /// Between any two uses, no more than a burst and what is earned in between.
 mismatch judge_uses(std::vector<use> all, const rate_limiter_options& o) {
-  std::stable_sort(all.begin(), all.end(), [](const use& a, const use& b) { return a.at < b.at; });
+  std::sort(all.begin(), all.end(), [](const use& a, const use& b) { return a.at < b.at; });
   for (std::size_t i = 0; i < all.size(); ++i) {
     std::int64_t sum = 0;
     for (std::size_t j = i; j < all.size(); ++j) {

@@ -50,7 +50,7 @@ plain HTTP client and its five-second time-outs; the second through seawall pipe
 on a budget, circuit breaker, attempt time-out and fallback, and has a limit with priorities in front of its
 render workers: checkout before browsing. Threads, queues, workers and load are the same. A hang is SIGSTOP, a
 crash is SIGKILL and a new process on the same port. The workers sleep for as long as a page is to take, so that
-four times their capacity is the same on a machine of any speed. In the last act the
+four times their capacity is the same on a machine of any speed. In one act the
 storefronts hurt themselves: seawall's <code>chaos</code> is the innermost layer of the pipelines for inventory and
 recommendations, and stands in front of the same bare calls. Customers come at a fixed rate however
 slow the shop is, and a request that could not even be sent counts as unanswered.</p>

@@ -134,7 +134,7 @@ class knee_law {
   }
   // By Little's law, as many calls end in the time that one takes as are in flight: a generation. Where calls share
   // processors, the short ones of a generation end first, and for some generations after a change of the limit calls look
-  // faster than they are. With windows of two generations such servers drove the limit to its upper bound.
+  // faster than they are. With windows of one generation such servers drove the limit to fifty times the best.
   bool lasted(instant now) const noexcept {
     return window_.ended() >= generations * limit_ &&
            static_cast<double>((now - window_.begin).ns()) >= window_.mean();

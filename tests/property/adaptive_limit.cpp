@@ -176,3 +176,17 @@ TEST_CASE("adaptive_limit: it refuses hardly anything of what the server can do,
     CHECK_MESSAGE(f.throughput > 0.97 * 0.6 * 1600, name(l), ": ", f.throughput);
   }
 }
+
+TEST_CASE("adaptive_limit: shared processors and a few long calls do not drive it upwards without end") {
+  if (too_slow()) return;
+  for (const double c : {53.0, 200.0}) {
+    workload w = steady(m_m(c), {.servers = c, .load = 1.69}, 60);
+    w.service = law::hyperexponential;
+    w.shared = true;
+    adaptive limit;
+    const figures f = simulation(w, limit, 1000).run();
+    MESSAGE("c = ", c, ": mean limit ", f.limit, ", ", 100 * f.goodput / (100 * c), "% of what there is");
+    CHECK(f.goodput > 0.85 * 100 * c);
+    CHECK(f.limit < 5 * c);
+  }
+}

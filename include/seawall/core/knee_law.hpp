@@ -37,7 +37,10 @@ class knee_law {
   double limit() const noexcept { return limit_; }
   void add(const limit_sample& s) noexcept {
     // Calls that began under another limit would tell about that one.
-    if (s.now < settled_at_) return;
+    if (s.now < settled_at_ || to_pass_ > 0) {
+      to_pass_ -= 1;
+      return;
+    }
     if (window_.calls == 0 && window_.overloads == 0) window_.begin = s.now;
     window_.add(s, probe_.latency);
     if (complete(s.now)) conclude(s.now);
@@ -63,6 +66,7 @@ class knee_law {
   static constexpr double coarse = 0.15;      // the same while starting: only a doubling has to be seen
   static constexpr double least_calls =
       50;  // in a window; a window of nothing but equal latencies has to end, too
+  static constexpr double generations = 16;   // in a window, and half as many pass before it
   static constexpr double most_calls = 1000;  // in a window; heavy tails are never precise
   static constexpr double cruise_length = 4;  // windows of a probe's length, as probing costs throughput
   static constexpr double certain = 2.0;      // standard errors
@@ -128,9 +132,12 @@ class knee_law {
     }
     return all >= cruise_length * window_.first_look;
   }
-  // A window that is shorter than a call would miss the long ones.
+  // By Little's law, as many calls end in the time that one takes as are in flight: a generation. Where calls share
+  // processors, the short ones of a generation end first, and for some generations after a change of the limit calls look
+  // faster than they are. With windows of one generation such servers drove the limit to fifty times the best.
   bool lasted(instant now) const noexcept {
-    return static_cast<double>((now - window_.begin).ns()) >= window_.mean();
+    return window_.ended() >= generations * limit_ &&
+           static_cast<double>((now - window_.begin).ns()) >= window_.mean();
   }
 
   bool comparable(double limit) const noexcept {
@@ -266,6 +273,7 @@ class knee_law {
     if (limit_ != before) {
       const double longest = std::max(cruise_.latency, probe_.latency);
       settled_at_ = now + duration::from_ns(static_cast<std::int64_t>(2 * longest));
+      to_pass_ = generations / 2 * std::max(limit_, before);
     }
   }
 
@@ -275,7 +283,8 @@ class knee_law {
   limit_phase phase_ = limit_phase::starting;
   window window_;
   point probe_, cruise_;
-  instant settled_at_;  // when a change of the limit has worked through
+  instant settled_at_;  // when a change of the limit has worked through,
+  double to_pass_ = 0;  // and after how many calls
   double evidence_ = 0, last_error_ = 0, flatness_ = 1 - elasticity;
   int depth_ = 1;
   bool doubtful_ = false, again_ = false;

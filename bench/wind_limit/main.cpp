@@ -192,7 +192,7 @@ void print(const char* title, const std::vector<workload>& all, int seeds) {
 void chart() {
   std::printf(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"620\" font-family=\"sans-serif\" "
-      "font-size=\"12\">\n");
+      "font-size=\"12\">\n<rect width=\"900\" height=\"620\" fill=\"#fff\"/>\n");
   int panel = 0;
   for (const double c : {4.0, 16.0, 64.0}) {
     workload w = open("", c, 2);

@@ -60,16 +60,18 @@ class knee_law {
   }
 
  private:
-  static constexpr double elasticity = 0.12;  // of throughput to the limit, at the limit wanted
-  static constexpr double margin = 0.25;      // by which a probe is below the limit
-  static constexpr double precision = 0.06;   // relative standard error of a window's mean latency
-  static constexpr double coarse = 0.15;      // the same while starting: only a doubling has to be seen
+  static constexpr double elasticity =
+      0.12;                             // of throughput to the limit, at the limit wanted, if that is large,
+  static constexpr double handful = 4;  // and half of it at a limit of so many: a few calls more cost little
+  static constexpr double margin = 0.25;     // by which a probe is below the limit
+  static constexpr double precision = 0.06;  // relative standard error of a window's mean latency
+  static constexpr double coarse = 0.15;     // the same while starting: only a doubling has to be seen
   static constexpr double least_calls =
       50;  // in a window; a window of nothing but equal latencies has to end, too
   static constexpr double generations = 16;   // in a window, and half as many pass before it
   static constexpr double most_calls = 1000;  // in a window; heavy tails are never precise
-  static constexpr double cruise_length = 4;  // windows of a probe's length, as probing costs throughput
-  static constexpr double certain = 2.0;      // standard errors
+  static constexpr double cruise_length = 6;  // windows of a probe's length, as probing costs throughput
+  static constexpr double certain = 3.0;      // standard errors
   static constexpr double correlation =
       2;  // latencies of neighbours in a queue are alike: so much less do they tell
   static constexpr double least_gain = 0.3;  // the share of a step that is taken although it may be noise
@@ -111,6 +113,7 @@ class knee_law {
     double overloaded() const noexcept { return ended() > 0 ? overloads / ended() : 0; }
   };
 
+  static double wanted(double limit) noexcept { return elasticity * limit / (limit + handful); }
   double below(double limit, int times) const noexcept {
     const double share = std::pow(1 - margin, times);
     return std::max(bounds_.least, std::floor(limit * share));
@@ -146,7 +149,7 @@ class knee_law {
   /// By how much, as a logarithm, the limit could be higher (or must be lower) if the server is a queue at its knee.
   double error(const point& p) const noexcept {
     const double apart = std::log(p.limit / std::max(probe_.limit, below(p.limit, 1)));
-    return (1 - elasticity) * apart - std::log(p.latency / probe_.latency);
+    return (1 - wanted(p.limit)) * apart - std::log(p.latency / probe_.latency);
   }
 
   void conclude(instant now) noexcept {
@@ -212,7 +215,7 @@ class knee_law {
       // With fewer calls? The server has changed, and this is no baseline. Assume that it can do less, and look again: if
       // calls have become longer by themselves, the next probe will say the same, and is believed.
       const double apart = std::log(settled_ / below(settled_, 1));
-      const double step = (1 - elasticity) * apart - std::log(p.latency / probe_.latency);
+      const double step = (1 - wanted(settled_)) * apart - std::log(p.latency / probe_.latency);
       settled_ = limit_ * std::exp(std::clamp(step, -farthest, 0.0));
       why_ = "latency";
       doubtful_ = true;
@@ -247,10 +250,11 @@ class knee_law {
   }
 
   // Far above the knee, latency goes as the limit whether a probe is a quarter below or half: only the depth tells how far.
+  // Deep probes cost throughput, so it has to be seen for many windows.
   void look_deeper(const point& p) noexcept {
     const double share = std::log(p.latency / probe_.latency) / std::log(p.limit / probe_.limit);
-    flatness_ += 0.3 * (std::clamp(share, 0.0, 1.5) - flatness_);
-    const bool flat = flatness_ > 1;
+    flatness_ += 0.15 * (std::clamp(share, 0.0, 1.5) - flatness_);
+    const bool flat = flatness_ > 1.05;
     if (flat || depth_ > 1) flatness_ = 1 - elasticity;
     depth_ = flat ? std::min(depth_ + 1, deepest) : 1;
   }

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_QUEUE_QUEUE_STATE_HPP
+#define SEAWALL_QUEUE_QUEUE_STATE_HPP
+
+// What a backpressure queue is, whatever its items are: the machine, the lock, those who wait, the watermarks.
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "seawall/core/mutex.hpp"
+#include "seawall/core/queue_machine.hpp"
+#include "seawall/event.hpp"
+#include "seawall/queue/waiting.hpp"
+
+namespace seawall {
+
+/// Counts are since the queue was made.
+struct backpressure_queue_snapshot {
+  std::string name = {};
+  std::size_t items = 0;
+  std::uint64_t bytes = 0;  ///< what is being moved in is counted
+  duration oldest = {};     ///< has waited so long, where the queue looks at the clock
+  queue_level level = queue_level::low;
+  bool overloaded = false;  ///< CoDel drops
+  bool closed = false;
+  std::uint64_t pushed = 0;
+  std::uint64_t popped = 0;
+  std::uint64_t refused = 0;  ///< pushes that came back, those of a closed queue included
+  std::uint64_t evicted = 0;
+  std::uint64_t expired = 0;
+  std::uint64_t dropped_by_codel = 0;
+  std::size_t consumers_waiting = 0;
+  std::size_t producers_waiting = 0;
+};
+
+namespace detail {
+
+/// Nobody has looked at the clock: earlier than any other instant.
+inline constexpr instant unread = instant::from_ns(int64_min);
+
+class queue_state {
+ public:
+  static constexpr std::string_view policy_name = "backpressure_queue";
+
+  explicit queue_state(const backpressure_queue_options& o) : name(o.name), machine(o) {
+    const core::mutex_lock lock(mutex);
+    set(o);
+  }
+
+  /// The lock, and at its end what follows from what was done: one who can go on is woken, a watermark is told; with the
+  /// lock no longer held.
+  ///
+  /// Whoever is woken does the same when he has looked. So a chain of those who can go on never breaks: there is room or an item
+  /// for the first who waits only while somebody is on his way to it.
+  class ABSL_SCOPED_LOCKABLE section {
+   public:
+    explicit section(queue_state& s) ABSL_EXCLUSIVE_LOCK_FUNCTION(s.mutex) : state_(s) { s.mutex.lock(); }
+    section(const section&) = delete;
+    section& operator=(const section&) = delete;
+    ~section() ABSL_UNLOCK_FUNCTION() { end(); }
+
+   private:
+    void end() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      queue_waiters woken;
+      state_.settle(woken);
+      const bool tells = state_.see_level();
+      state_.mutex.unlock();
+      if (!woken.empty()) [[unlikely]]
+        woken.wake_all();
+      if (tells) [[unlikely]]
+        state_.tell_level();
+    }
+    queue_state& state_;
+  };
+
+  /// The clock has to be read.
+  bool timed() const noexcept { return timed_.load(std::memory_order_relaxed); }
+  void note_timed() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    // Relaxed: who reads the old value decides by the newest time that others have told.
+    if (machine.timed() && !timed()) timed_.store(true, std::memory_order_relaxed);
+  }
+
+  void set(const backpressure_queue_options& o) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const auto part = [](double share, std::uint64_t of) {
+      return static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(of)));
+    };
+    const bool watched = o.high_watermark > 0;
+    high_items_ = watched ? std::max<std::uint64_t>(part(o.high_watermark, o.max_items), 1) : UINT64_MAX;
+    low_items_ = part(o.low_watermark, o.max_items);
+    const bool by_bytes = watched && o.max_bytes != 0;
+    high_bytes_ = by_bytes ? std::max<std::uint64_t>(part(o.high_watermark, o.max_bytes), 1) : UINT64_MAX;
+    low_bytes_ = by_bytes ? part(o.low_watermark, o.max_bytes) : UINT64_MAX;
+    events_ = o.events;
+    note_timed();
+  }
+  void reconfigure(const backpressure_queue_options& o, instant now) {
+    queue_waiters all;
+    {
+      const section s(*this);
+      machine.reconfigure(o, now);
+      set(o);
+      producers.move_all_to(all);  // they look again: there may be room, or no more waiting
+    }
+    all.wake_all();
+  }
+  void close() {
+    const section s(*this);
+    machine.close();
+  }
+
+  backpressure_queue_snapshot snapshot(instant now) {
+    const core::mutex_lock lock(mutex);
+    const core::queued* const first = machine.oldest();
+    return {.name = name,
+            .items = machine.items(),
+            .bytes = machine.bytes(),
+            .oldest = first != nullptr && first->since > unread ? now - first->since : duration::zero(),
+            .level = level_,
+            .overloaded = machine.dropping(),
+            .closed = machine.closed(),
+            .pushed = pushed,
+            .popped = popped,
+            .refused = refused.load(std::memory_order_relaxed),
+            .evicted = machine.dropped(queue_drop::evicted),
+            .expired = machine.dropped(queue_drop::expired),
+            .dropped_by_codel = machine.dropped(queue_drop::sojourn),
+            .consumers_waiting = consumers.size(),
+            .producers_waiting = producers.size()};
+  }
+
+  const std::string name;
+  core::mutex mutex;
+  core::queue_machine machine ABSL_GUARDED_BY(mutex);
+  queue_waiters consumers ABSL_GUARDED_BY(mutex);
+  queue_waiters producers ABSL_GUARDED_BY(mutex);
+  queue_waiters drainers ABSL_GUARDED_BY(mutex);
+  core::queued* unused ABSL_GUARDED_BY(mutex) = nullptr;  // places without an item, through `next`
+  std::uint64_t pushed ABSL_GUARDED_BY(mutex) = 0;
+  std::uint64_t popped ABSL_GUARDED_BY(mutex) = 0;
+  std::atomic<std::uint64_t> refused{0};      // relaxed: a count
+  std::function<void(queue_level)> on_level;  // set before the queue is used
+
+ private:
+  void settle(queue_waiters& out) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const bool over = machine.closed() && machine.empty();
+    if (!consumers.empty()) {
+      if (machine.items() > 0) {
+        consumers.move_first_to(out);
+      } else if (over) {
+        consumers.move_all_to(out);
+      }
+    }
+    if (!producers.empty()) {
+      if (machine.closed()) {
+        producers.move_all_to(out);
+      } else if (machine.fits(producers.first()->bytes)) {
+        producers.move_first_to(out);
+      }
+    }
+    if (over && !drainers.empty()) drainers.move_all_to(out);
+  }
+
+  // True: whoever asks has to tell it.
+  bool see_level() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const std::uint64_t items = machine.items() + machine.reserved();
+    if (level_ == queue_level::low) {
+      if (items < high_items_ && machine.bytes() < high_bytes_) [[likely]]
+        return false;
+      level_ = queue_level::high;
+    } else {
+      if (items > low_items_ || machine.bytes() > low_bytes_) return false;
+      level_ = queue_level::low;
+    }
+    return !std::exchange(telling_, true);
+  }
+  // One thread at a time, so that what is told last is how it is.
+  void tell_level() {
+    for (;;) {
+      queue_level level{};
+      listener* events = nullptr;
+      {
+        const core::mutex_lock lock(mutex);
+        if (level_ == told_) {
+          telling_ = false;
+          return;
+        }
+        level = told_ = level_;
+        events = events_;
+      }
+      const bool high = level == queue_level::high;
+      if (on_level) on_level(level);
+      if (events != nullptr) {
+        events->on(event::state_changed{.policy = policy_name,
+                                        .name = name,
+                                        .key = {},
+                                        .from = to_string(high ? queue_level::low : queue_level::high),
+                                        .to = to_string(level),
+                                        .why = high ? "high watermark" : "low watermark",
+                                        .at = steady_clock::now()});
+      }
+    }
+  }
+
+  std::uint64_t high_items_ ABSL_GUARDED_BY(mutex) = 0;
+  std::uint64_t low_items_ ABSL_GUARDED_BY(mutex) = 0;
+  std::uint64_t high_bytes_ ABSL_GUARDED_BY(mutex) = 0;
+  std::uint64_t low_bytes_ ABSL_GUARDED_BY(mutex) = 0;
+  listener* events_ ABSL_GUARDED_BY(mutex) = nullptr;
+  queue_level level_ ABSL_GUARDED_BY(mutex) = queue_level::low;
+  queue_level told_ ABSL_GUARDED_BY(mutex) = queue_level::low;
+  bool telling_ ABSL_GUARDED_BY(mutex) = false;
+  std::atomic<bool> timed_{false};
+};
+
+}  // namespace detail
+
+}  // namespace seawall
+
+#endif  // SEAWALL_QUEUE_QUEUE_STATE_HPP

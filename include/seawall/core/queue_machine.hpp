@@ -187,9 +187,9 @@ class queue_machine {
     if (closed_) return queue_admission::closed;
     if (bytes > max_bytes_) return queue_admission::too_large;
     advance(now);
+    expire(out);
     if (expires_ && deadline != instant::never() && now_ >= rules_.hopeless_at(deadline))
       return queue_admission::expired;
-    expire(out);
     if (!fits(bytes) && !make_room(bytes, priority, out)) return queue_admission::full;
     ++reserved_;
     bytes_ += bytes;

@@ -27,11 +27,12 @@ namespace detail {
 template <class T, class Scheduler>
 class async_popping : queue_waiter, task {
  public:
-  async_popping(backpressure_queue<T>& queue, Scheduler& on, queue_wait wait)
+  async_popping(backpressure_queue<T>& queue, Scheduler& on, instant deadline, std::stop_token stop)
       : task(&async_popping::resume),
         storage_(queue.storage()),
         scheduler_(on),
-        wait_(std::move(wait)),
+        deadline_(deadline),
+        stop_(std::move(stop)),
         result_(queue_answer::empty),
         due_(*this) {}
   async_popping(const async_popping&) = delete;
@@ -84,14 +85,14 @@ class async_popping : queue_waiter, task {
   queue_waiter* enlist() noexcept {
     events_.store(0, std::memory_order_relaxed);
     timer_met_.store(false, std::memory_order_relaxed);
-    armed_ = wait_.deadline != instant::never();
+    armed_ = deadline_ != instant::never();
     waiting_ = true;
     return this;
   }
   // It is in the list. Whoever claims it leaves it to us to go on, until we have begun. How it ended if it has ended already.
   std::optional<end> begin() {
-    if (wait_.stop.stop_possible()) on_stop_.emplace(wait_.stop, stopping{this});
-    if (armed_) scheduler_.schedule_at(wait_.deadline, timer_, due_);
+    if (stop_.stop_possible()) on_stop_.emplace(stop_, stopping{this});
+    if (armed_) scheduler_.schedule_at(deadline_, timer_, due_);
     std::uint8_t none = 0;
     // Release: whoever goes on sees what was written here. Acquire: we see what the claimer wrote.
     if (events_.compare_exchange_strong(none, begun, std::memory_order_acq_rel, std::memory_order_acquire))
@@ -147,7 +148,8 @@ class async_popping : queue_waiter, task {
 
   queue_storage<T>& storage_;
   Scheduler& scheduler_;
-  const queue_wait wait_;
+  const instant deadline_;
+  const std::stop_token stop_;
   std::coroutine_handle<> coroutine_;
   pop_result<T> result_;
   due due_;
@@ -162,16 +164,18 @@ class async_popping : queue_waiter, task {
 
 }  // namespace detail
 
-/// `co_await` it: a `pop_result<T>`, as `queue.pop(wait)` has it, but the coroutine waits instead of the thread, and goes on on the
-/// scheduler. The deadline is one of the scheduler's clock.
+/// `co_await` it: a `pop_result<T>`, as `queue.pop({deadline, stop})` has it, but the coroutine waits instead of the thread, and goes
+/// on on the scheduler. The deadline is one of the scheduler's clock. Not a `queue_wait`: g++ 12 destroys an aggregate that is
+/// written into a co_await expression twice.
 ///
 /// Lifetime: queue and scheduler outlive the wait. A coroutine that waits may be destroyed only by those who share a thread with the
 /// scheduler and with all who push; elsewhere request `stop`, and let it end.
 /// Cost: that of a pop; if it waits, a post, and a timer where there is a deadline. No allocation but that of a stop callback.
 template <class T, scheduler Scheduler>
 [[nodiscard]] detail::async_popping<T, Scheduler> async_pop(backpressure_queue<T>& queue, Scheduler& on,
-                                                            queue_wait wait = {}) {
-  return {queue, on, std::move(wait)};
+                                                            instant deadline = instant::never(),
+                                                            std::stop_token stop = {}) {
+  return {queue, on, deadline, std::move(stop)};
 }
 
 }  // namespace seawall

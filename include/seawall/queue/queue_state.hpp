@@ -62,21 +62,18 @@ class queue_state {
   /// for the first who waits only while somebody is on his way to it.
   class ABSL_SCOPED_LOCKABLE section {
    public:
-    explicit section(queue_state& s) ABSL_EXCLUSIVE_LOCK_FUNCTION(s.mutex) : state_(s) { s.mutex.lock(); }
+    explicit section(queue_state& s) ABSL_EXCLUSIVE_LOCK_FUNCTION(s.mutex) : state_(s) { s.lock(); }
     section(const section&) = delete;
     section& operator=(const section&) = delete;
     ~section() ABSL_UNLOCK_FUNCTION() { end(); }
 
    private:
-    void end() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-      queue_waiters woken;
-      state_.settle(woken);
-      const bool tells = state_.see_level();
-      state_.mutex.unlock();
-      if (!woken.empty()) [[unlikely]]
-        woken.wake_all();
-      if (tells) [[unlikely]]
-        state_.tell_level();
+    [[gnu::always_inline]] void end() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      if (!state_.watched_ && !state_.anyone_waits()) [[likely]] {
+        state_.mutex.unlock();
+      } else {
+        state_.settle_and_unlock();
+      }
     }
     queue_state& state_;
   };
@@ -93,6 +90,7 @@ class queue_state {
       return static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(of)));
     };
     const bool watched = o.high_watermark > 0;
+    watched_ = watched || level_ == queue_level::high;
     high_items_ = watched ? std::max<std::uint64_t>(part(o.high_watermark, o.max_items), 1) : UINT64_MAX;
     low_items_ = part(o.low_watermark, o.max_items);
     const bool by_bytes = watched && o.max_bytes != 0;
@@ -149,6 +147,37 @@ class queue_state {
   std::function<void(queue_level)> on_level;  // set before the queue is used
 
  private:
+  // What is done under the lock takes less time than to be put to sleep and woken: a few tries before that.
+  [[gnu::always_inline]] void lock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (!mutex.try_lock()) [[unlikely]]
+      lock_contended();
+  }
+  [[gnu::noinline]] void lock_contended() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    for (int tries = 0; tries < 64; ++tries) {
+      pause();
+      if (mutex.try_lock()) return;
+    }
+    mutex.lock();
+  }
+  static void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
+  bool anyone_waits() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return !consumers.empty() || !producers.empty() || !drainers.empty();
+  }
+  [[gnu::noinline]] void settle_and_unlock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    queue_waiters woken;
+    settle(woken);
+    const bool tells = see_level();
+    mutex.unlock();
+    woken.wake_all();
+    if (tells) tell_level();
+  }
   void settle(queue_waiters& out) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     const bool over = machine.closed() && machine.empty();
     if (!consumers.empty()) {
@@ -209,6 +238,7 @@ class queue_state {
     }
   }
 
+  bool watched_ ABSL_GUARDED_BY(mutex) = false;
   std::uint64_t high_items_ ABSL_GUARDED_BY(mutex) = 0;
   std::uint64_t low_items_ ABSL_GUARDED_BY(mutex) = 0;
   std::uint64_t high_bytes_ ABSL_GUARDED_BY(mutex) = 0;

@@ -8,7 +8,9 @@
 #include <new>
 #include <optional>
 #include <string_view>
+#include <vector>
 
+#include "seawall/queue/backpressure_queue.hpp"
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
 #include "seawall/testing/virtual_scheduler.hpp"
@@ -103,6 +105,23 @@ TEST_CASE("no allocation on the success path of pipelines: static, dynamic, keye
           CHECK(dynamic.run(outer).ok());
         }) == 0);
   CHECK(allocations_of([&] { CHECK(five.run(seawall::idempotent([] { return 7; })) == 7); }) == 0);
+}
+
+TEST_CASE("no allocation by a backpressure queue that has been as full before") {
+  using seawall::queue_order;
+  for (const auto order :
+       {queue_order::fifo, queue_order::adaptive_lifo, queue_order::priority, queue_order::fair}) {
+    seawall::backpressure_queue<int> queue({.order = order}, {.dropped = [](int&&, seawall::queue_drop) {}});
+    std::vector<int> batch;
+    batch.reserve(4);
+    CHECK(allocations_of([&] {
+            for (int i = 0; i < 5; ++i)
+              CHECK(queue.push(int{i}, {.deadline = seawall::steady_clock::now() + 1h, .key = "eu-1"}));
+            CHECK(queue.pop());
+            CHECK(queue.pop_batch(batch, 4).items == 4);
+            batch.clear();
+          }) == 0);
+  }
 }
 
 // Its frames, that is: the driver is another matter.

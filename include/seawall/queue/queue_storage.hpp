@@ -13,7 +13,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -166,12 +165,6 @@ class queue_storage {
   /// This thread waits in `list` until `attempt` says how it ended.
   template <class Attempt>
   queue_answer wait(queue_waiters queue_state::*list, const queue_wait& limits, Attempt attempt) {
-    // Who is about to be served gives way to the others rather than to have them wake him.
-    for (int tries = 0; tries < 4; ++tries) {
-      std::this_thread::yield();
-      const queue_answer a = *attempt(nullptr);
-      if (a != queue_answer::empty && a != queue_answer::full) return a;
-    }
     thread_waiter w(limits);
     for (;;) {
       if (const std::optional<queue_answer> a = attempt(&w)) return *a;

@@ -14,7 +14,6 @@ namespace seawall::core {
 class ABSL_LOCKABLE mutex {
  public:
   void lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { m_.lock(); }
-  bool try_lock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) { return m_.try_lock(); }
   void unlock() ABSL_UNLOCK_FUNCTION() { m_.unlock(); }
   bool try_lock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) { return m_.try_lock(); }
 

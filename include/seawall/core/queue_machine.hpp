@@ -166,6 +166,13 @@ class queue_machine {
   queued* oldest() const noexcept { return first_; }
   bool dropping() const noexcept { return codel_.dropping(); }
 
+  /// From then on, one with this deadline is not served any more; `never()` if that is nobody's concern.
+  instant hopeless_at(instant deadline) const noexcept {
+    return expires_ && deadline != instant::never() ? rules_.hopeless_at(deadline) : instant::never();
+  }
+  /// The newest time that was told.
+  instant newest() const noexcept { return now_; }
+
   /// Decisions depend on the time: whoever asks has to read the clock.
   bool timed() const noexcept { return timed_; }
   /// Something may leave without a consumer.
@@ -188,8 +195,7 @@ class queue_machine {
     if (bytes > max_bytes_) return queue_admission::too_large;
     advance(now);
     expire(out);
-    if (expires_ && deadline != instant::never() && now_ >= rules_.hopeless_at(deadline))
-      return queue_admission::expired;
+    if (now_ >= hopeless_at(deadline)) return queue_admission::expired;
     if (!fits(bytes) && !make_room(bytes, priority, out)) return queue_admission::full;
     ++reserved_;
     bytes_ += bytes;
@@ -218,20 +224,34 @@ class queue_machine {
 
   /// The next; null if there is none. What has to go before goes to `out`.
   queued* take(instant now, queued_chain& out) noexcept {
+    while (queued* const q = head(now, out)) {
+      if (serve(*q, out)) [[likely]]
+        return q;
+    }
+    return nullptr;
+  }
+  // The same in two steps, for those who look who is next before they know whether he can be served.
+
+  /// Who is next. He stays.
+  queued* head(instant now, queued_chain& out) noexcept {
     if (items_ == 0) return nullptr;
     if (timed_) {
       advance(now);
       expire(out);
     }
-    while (queued* const q = next()) {
-      if (order_ == queue_order::fair) turns_.charge(*q, quantum_);
-      remove(*q);
-      if (!codel_.on() || !codel_.drops(now_ - q->since, items_ == 0, now_)) [[likely]]
-        return q;
-      drop(*q, queue_drop::sojourn, out);
-    }
-    return nullptr;
+    return next();
   }
+  /// The head leaves: true if it is served, false if it goes to `out` because it has waited too long.
+  bool serve(queued& q, queued_chain& out) noexcept {
+    if (order_ == queue_order::fair) turns_.charge(q, quantum_);
+    remove(q);
+    if (!codel_.on() || !codel_.drops(now_ - q.since, items_ == 0, now_)) [[likely]]
+      return true;
+    drop(q, queue_drop::sojourn, out);
+    return false;
+  }
+  /// Does not wait any more; nobody is told.
+  void withdraw(queued& q) noexcept { remove(q); }
   /// All that is left, as dropped.
   void abandon(queued_chain& out) noexcept {
     while (first_ != nullptr) evict(*first_, queue_drop::abandoned, out);

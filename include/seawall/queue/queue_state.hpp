@@ -4,19 +4,18 @@
 
 // What a backpressure queue is, whatever its items are: the machine, the lock, those who wait, the watermarks.
 
-#include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "seawall/core/mutex.hpp"
 #include "seawall/core/queue_machine.hpp"
+#include "seawall/core/watermarks.hpp"
 #include "seawall/event.hpp"
 #include "seawall/queue/waiting.hpp"
 
@@ -69,7 +68,7 @@ class queue_state {
 
    private:
     [[gnu::always_inline]] void end() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-      if (!state_.watched_ && !state_.anyone_waits()) [[likely]] {
+      if (!state_.marks_.watched() && !state_.anyone_waits()) [[likely]] {
         state_.mutex.unlock();
       } else {
         state_.settle_and_unlock();
@@ -86,16 +85,7 @@ class queue_state {
   }
 
   void set(const backpressure_queue_options& o) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    const auto part = [](double share, std::uint64_t of) {
-      return static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(of)));
-    };
-    const bool watched = o.high_watermark > 0;
-    watched_ = watched || level_ == queue_level::high;
-    high_items_ = watched ? std::max<std::uint64_t>(part(o.high_watermark, o.max_items), 1) : UINT64_MAX;
-    low_items_ = part(o.low_watermark, o.max_items);
-    const bool by_bytes = watched && o.max_bytes != 0;
-    high_bytes_ = by_bytes ? std::max<std::uint64_t>(part(o.high_watermark, o.max_bytes), 1) : UINT64_MAX;
-    low_bytes_ = by_bytes ? part(o.low_watermark, o.max_bytes) : UINT64_MAX;
+    marks_.set(o.high_watermark, o.low_watermark, o.max_items, o.max_bytes);
     events_ = o.events;
     note_timed();
   }
@@ -121,7 +111,7 @@ class queue_state {
             .items = machine.items(),
             .bytes = machine.bytes(),
             .oldest = first != nullptr && first->since > unread ? now - first->since : duration::zero(),
-            .level = level_,
+            .level = marks_.level(),
             .overloaded = machine.dropping(),
             .closed = machine.closed(),
             .pushed = pushed,
@@ -173,7 +163,7 @@ class queue_state {
   [[gnu::noinline]] void settle_and_unlock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     queue_waiters woken;
     settle(woken);
-    const bool tells = see_level();
+    const bool tells = marks_.see(machine.items() + machine.reserved(), machine.bytes());
     mutex.unlock();
     woken.wake_all();
     if (tells) tell_level();
@@ -197,56 +187,32 @@ class queue_state {
     if (over && !drainers.empty()) drainers.move_all_to(out);
   }
 
-  // True: whoever asks has to tell it.
-  bool see_level() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    const std::uint64_t items = machine.items() + machine.reserved();
-    if (level_ == queue_level::low) {
-      if (items < high_items_ && machine.bytes() < high_bytes_) [[likely]]
-        return false;
-      level_ = queue_level::high;
-    } else {
-      if (items > low_items_ || machine.bytes() > low_bytes_) return false;
-      level_ = queue_level::low;
-    }
-    return !std::exchange(telling_, true);
-  }
-  // One thread at a time, so that what is told last is how it is.
   void tell_level() {
     for (;;) {
-      queue_level level{};
+      std::optional<queue_level> level;
       listener* events = nullptr;
       {
         const core::mutex_lock lock(mutex);
-        if (level_ == told_) {
-          telling_ = false;
-          return;
-        }
-        level = told_ = level_;
+        level = marks_.next();
         events = events_;
       }
-      const bool high = level == queue_level::high;
-      if (on_level) on_level(level);
+      if (!level) return;
+      const bool high = *level == queue_level::high;
+      if (on_level) on_level(*level);
       if (events != nullptr) {
         events->on(event::state_changed{.policy = policy_name,
                                         .name = name,
                                         .key = {},
                                         .from = to_string(high ? queue_level::low : queue_level::high),
-                                        .to = to_string(level),
+                                        .to = to_string(*level),
                                         .why = high ? "high watermark" : "low watermark",
                                         .at = steady_clock::now()});
       }
     }
   }
 
-  bool watched_ ABSL_GUARDED_BY(mutex) = false;
-  std::uint64_t high_items_ ABSL_GUARDED_BY(mutex) = 0;
-  std::uint64_t low_items_ ABSL_GUARDED_BY(mutex) = 0;
-  std::uint64_t high_bytes_ ABSL_GUARDED_BY(mutex) = 0;
-  std::uint64_t low_bytes_ ABSL_GUARDED_BY(mutex) = 0;
+  core::watermarks marks_ ABSL_GUARDED_BY(mutex);
   listener* events_ ABSL_GUARDED_BY(mutex) = nullptr;
-  queue_level level_ ABSL_GUARDED_BY(mutex) = queue_level::low;
-  queue_level told_ ABSL_GUARDED_BY(mutex) = queue_level::low;
-  bool telling_ ABSL_GUARDED_BY(mutex) = false;
   std::atomic<bool> timed_{false};
 };
 

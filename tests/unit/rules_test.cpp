@@ -25,6 +25,7 @@ constexpr auto fallback_ = layer_kind::fallback;
 constexpr auto breaker_ = layer_kind::breaker;
 constexpr auto throttle_ = layer_kind::throttle;
 constexpr auto adaptive_ = layer_kind::adaptive_limit;
+constexpr auto admission_ = layer_kind::admission;
 constexpr auto bulkhead_ = layer_kind::bulkhead;
 constexpr auto rate_ = layer_kind::rate_limiter;
 constexpr auto classify_ = layer_kind::classify;
@@ -69,6 +70,8 @@ TEST_CASE("rules: every nonsensical order breaks the rule that is about it") {
         row{{timeout_, retry_}, "attempt_timeout_inside_repeats"},
         row{{timeout_, hedge_}, "attempt_timeout_inside_repeats"},
         row{{timeout_, breaker_, retry_, timeout_}, "attempt_timeout_inside_repeats"},
+        row{{admission_, deadline_}, "deadline_outside_admission"},
+        row{{deadline_, admission_, other_, deadline_}, "deadline_outside_admission"},
         row{{retry_, fallback_}, "fallback_outside_repeats"},
         row{{hedge_, fallback_}, "fallback_outside_repeats"},
         row{{fallback_, retry_, fallback_}, "fallback_outside_repeats"},

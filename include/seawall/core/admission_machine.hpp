@@ -148,8 +148,8 @@ class admission_machine final : room_watcher {
   }
 
   /// Of a place that waits. A place of the limit that has just been handed to it is passed on.
-  void leave(place& p) noexcept ABSL_LOCKS_EXCLUDED(mutex_) {
-    const visit in(*this);
+  void leave(place& p, instant now = time_unknown()) noexcept ABSL_LOCKS_EXCLUDED(mutex_) {
+    const visit in(*this, now);
     quit(p);
   }
 
@@ -202,6 +202,7 @@ class admission_machine final : room_watcher {
     const visit in(*this, now);
     line_.reconfigure(seawall::detail::line_of(options), now);
     apply(options);
+    expire(now);
     // They may have to look earlier.
     for (queued* q = line_.oldest(); q != nullptr; q = q->next) poke(static_cast<place&>(*q));
   }
@@ -211,9 +212,7 @@ class admission_machine final : room_watcher {
   // not be used.
   class ABSL_SCOPED_LOCKABLE visit {
    public:
-    explicit visit(admission_machine& m, instant now = time_unknown()) noexcept
-        ABSL_EXCLUSIVE_LOCK_FUNCTION(m.mutex_)
-        : machine_(m) {
+    visit(admission_machine& m, instant now) noexcept ABSL_EXCLUSIVE_LOCK_FUNCTION(m.mutex_) : machine_(m) {
       m.mutex_.lock();
       m.expire(now);
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A backpressure queue, first come first, beside a deque under a mutex with a condition variable: what one would write by hand.
-// Alone: one thread that pushes and pops. In a pipeline: two producers and two consumers, for as long as the benchmark says;
-// the time is that of the wall, for one item, since threads that wait for each other is what it is about.
+// A backpressure queue, first come first; its floor is a deque under a mutex with a condition variable: what one would write by hand.
+// Alone: one thread that pushes and pops, in a process that has another one, since glibc takes a mutex without an atomic operation
+// where there is none. Two by two: two producers and two consumers; the time is that of the wall, for one item.
 
 #include <condition_variable>
 #include <cstdint>
@@ -104,8 +104,25 @@ class with_seawall_batches : public with_seawall {
   std::size_t pop_batch(std::vector<std::uint64_t>& out) { return queue_.pop_batch(out, batch_max).items; }
 };
 
+/// A thread that sleeps for as long as this lives.
+class another_thread {
+ public:
+  another_thread() { held_.lock(); }
+  another_thread(const another_thread&) = delete;
+  another_thread& operator=(const another_thread&) = delete;
+  ~another_thread() {
+    held_.unlock();
+    sleeper_.join();
+  }
+
+ private:
+  std::mutex held_;
+  std::thread sleeper_{[this] { const std::lock_guard lock(held_); }};
+};
+
 template <class Queue>
 struct push_and_pop {
+  another_thread other;
   Queue queue;
 
   std::uint64_t operator()() {
@@ -115,6 +132,7 @@ struct push_and_pop {
 };
 
 struct push_and_pop_timed {
+  another_thread other;
   seawall::backpressure_queue<std::uint64_t> queue{{.max_items = bound},
                                                    {.dropped = [](std::uint64_t&&, auto) {}}};
 
@@ -165,13 +183,15 @@ void add_pipeline(const char* name) {
 
 const bool added = [] {
   alone<push_and_pop<with_seawall>>("queue/push and pop/seawall");
+  alone<push_and_pop<with_std_mutex>>("queue/push and pop/floor");
   alone<push_and_pop_timed>("queue/push and pop, adaptive_lifo/seawall");
-  alone<push_and_pop<with_std_mutex>>("queue/push and pop/std::mutex");
-  alone<push_and_pop<with_absl_mutex>>("queue/push and pop/absl::Mutex");
-  add_pipeline<with_seawall_batches>("queue/2 producers, 2 consumers/seawall, batches");
-  add_pipeline<with_seawall>("queue/2 producers, 2 consumers/seawall, one by one");
-  add_pipeline<with_std_mutex>("queue/2 producers, 2 consumers/std::mutex");
-  add_pipeline<with_absl_mutex>("queue/2 producers, 2 consumers/absl::Mutex");
+  alone<push_and_pop<with_std_mutex>>("queue/push and pop, adaptive_lifo/floor");
+  alone<push_and_pop<with_absl_mutex>>("beside/queue, push and pop, absl::Mutex");
+  add_pipeline<with_seawall_batches>("queue/two by two, batches/seawall/alone");
+  add_pipeline<with_std_mutex>("queue/two by two, batches/floor/alone");
+  add_pipeline<with_seawall>("queue/two by two, one by one/seawall/alone");
+  add_pipeline<with_std_mutex>("queue/two by two, one by one/floor/alone");
+  add_pipeline<with_absl_mutex>("beside/queue, two by two, absl::Mutex/alone");
   return true;
 }();
 

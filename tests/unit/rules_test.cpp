@@ -112,6 +112,8 @@ TEST_CASE("rules: orders that make sense are let through") {
                              {timeout_, timeout_},
                              {deadline_, fallback_, retry_},
                              {fallback_, timeout_, breaker_},
+                             {deadline_, admission_, retry_, timeout_},
+                             {admission_, fallback_},
                              {bulkhead_, fallback_},
                              {rate_, fallback_},
                              {fallback_, throttle_, adaptive_},
@@ -124,6 +126,7 @@ TEST_CASE("rules: each rule is broken by some order that breaks no other") {
   const std::map<std::string_view, layers> only = {
       {"deadline_outside_repeats", {retry_, deadline_}},
       {"attempt_timeout_inside_repeats", {timeout_, retry_}},
+      {"deadline_outside_admission", {admission_, deadline_}},
       {"fallback_outside_repeats", {retry_, fallback_}},
       {"fallback_outside_breaker", {breaker_, fallback_}},
       {"fallback_outside_throttle", {throttle_, fallback_}},

@@ -47,12 +47,16 @@ const good_options<options> good = {
 
 }  // namespace
 
-TEST_CASE("options: admission: bad ones are refused with the field, the value and the range") {
-  check_bad<admission>(bad);
+TEST_CASE(
+    "options of an admission: bad ones are refused with field, value and range, by all ways to make one") {
+  check_validate(bad);
+  check_constructor<admission>("admission", bad);
+  check_create<admission>("admission", bad);
 }
-TEST_CASE("options: admission: good ones are taken as they are") { check_good<admission>(good); }
 
-TEST_CASE("options: admission: what is fixed cannot be reconfigured, and nothing changes") {
+TEST_CASE("options of an admission: the ends of each range are accepted") { check_accepted(good); }
+
+TEST_CASE("options of an admission: what is fixed cannot be reconfigured, and nothing changes") {
   adaptive_limit limit;
   admission a({.max_concurrent = 3});
   const auto refused = [&](options o, std::string_view field) {

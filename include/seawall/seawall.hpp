@@ -25,6 +25,7 @@
 #include "seawall/pipeline.hpp"                  // IWYU pragma: export
 #include "seawall/propagation.hpp"               // IWYU pragma: export
 #include "seawall/queue/async_pop.hpp"           // IWYU pragma: export
+#include "seawall/queue/async_push.hpp"          // IWYU pragma: export
 #include "seawall/queue/backpressure_queue.hpp"  // IWYU pragma: export
 #include "seawall/quota.hpp"                     // IWYU pragma: export
 #include "seawall/rate_limiter.hpp"              // IWYU pragma: export

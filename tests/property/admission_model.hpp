@@ -144,21 +144,31 @@ class admission_model {
       if (hopeless(*c, now)) drop(*c, reason::wait_timed_out);
     }
   }
+  /// More than one if fewer may wait than before.
   bool make_room(const one& newcomer) {
-    const auto l = line();
+    auto l = line();
+    std::vector<one*> gone;
+    while (l.size() >= options_.max_waiting) {
+      const auto who = weakest(l, newcomer);
+      if (who == l.end()) return false;
+      gone.push_back(*who);
+      l.erase(who);
+    }
+    for (one* c : gone) drop(*c, reason::queue_full);
+    return true;
+  }
+  std::vector<one*>::iterator weakest(std::vector<one*>& l, const one& newcomer) const {
     switch (options_.when_full) {
-      case full::drop_oldest: drop(*l.front(), reason::queue_full); return true;
-      case full::drop_newest: drop(*l.back(), reason::queue_full); return true;
+      case full::drop_oldest: return l.begin();
+      case full::drop_newest: return l.end() - 1;
       case full::drop_lowest: {
-        one* lowest = l.front();
-        for (one* c : l) {
-          if (c->priority <= lowest->priority) lowest = c;
+        auto lowest = l.begin();
+        for (auto c = l.begin(); c != l.end(); ++c) {
+          if ((*c)->priority <= (*lowest)->priority) lowest = c;
         }
-        if (lowest->priority >= newcomer.priority) return false;
-        drop(*lowest, reason::queue_full);
-        return true;
+        return (*lowest)->priority < newcomer.priority ? lowest : l.end();
       }
-      default: return false;
+      default: return l.end();
     }
   }
 

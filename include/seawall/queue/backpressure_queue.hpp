@@ -148,7 +148,7 @@ class backpressure_queue {
   using state = detail::queue_state;
 
   push_result told(queue_answer a) noexcept {
-    if (a != queue_answer::done) impl_->state.refused.fetch_add(1, std::memory_order_relaxed);
+    impl_->note_refused(a);
     return push_result(a);
   }
   instant clock() const noexcept { return impl_->state.timed() ? steady_clock::now() : detail::unread; }

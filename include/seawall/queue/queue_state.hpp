@@ -58,7 +58,7 @@ class queue_state {
   /// lock no longer held.
   ///
   /// Whoever is woken does the same when he has looked. So a chain of those who can go on never breaks: there is room or an item
-  /// for the first who waits only while somebody is on his way to it.
+  /// for the first who waits only while somebody is on his way to it. Nobody is woken for items that those on their way can take.
   class ABSL_SCOPED_LOCKABLE section {
    public:
     explicit section(queue_state& s) ABSL_EXCLUSIVE_LOCK_FUNCTION(s.mutex) : state_(s) { s.lock(); }
@@ -99,6 +99,12 @@ class queue_state {
     }
     all.wake_all();
   }
+  /// Whoever has been woken looks, or never will.
+  void arrived(queue_waiter& w) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (!w.coming) return;
+    w.coming = false;
+    coming -= w.takes;
+  }
   void close() {
     const section s(*this);
     machine.close();
@@ -128,6 +134,7 @@ class queue_state {
   core::mutex mutex;
   core::queue_machine machine ABSL_GUARDED_BY(mutex);
   queue_waiters consumers ABSL_GUARDED_BY(mutex);
+  std::uint64_t coming ABSL_GUARDED_BY(mutex) = 0;  // items that consumers on their way can take
   queue_waiters producers ABSL_GUARDED_BY(mutex);
   queue_waiters drainers ABSL_GUARDED_BY(mutex);
   core::queued* unused ABSL_GUARDED_BY(mutex) = nullptr;  // places without an item, through `next`
@@ -171,7 +178,10 @@ class queue_state {
   void settle(queue_waiters& out) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     const bool over = machine.closed() && machine.empty();
     if (!consumers.empty()) {
-      if (machine.items() > 0) {
+      if (machine.items() > coming) {
+        queue_waiter& first = *consumers.first();
+        first.coming = true;
+        coming += first.takes;
         consumers.move_first_to(out);
       } else if (over) {
         consumers.move_all_to(out);

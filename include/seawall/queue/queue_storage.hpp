@@ -5,6 +5,7 @@
 // The items of a backpressure queue: how they come into their places and out of them, which is the part that knows T. Places are
 // used again and again. What T does, and what hooks do, happens outside the lock; see `moves_under_lock` for the exception.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -104,6 +105,7 @@ class queue_storage {
     in_hand hand(*this);
     {
       const queue_state::section s(state);
+      if (w != nullptr) state.arrived(*w);
       core::queued* const q = state.machine.take(now, dropped.chain);
       if (q == nullptr) return nothing(w);
       ++state.popped;
@@ -129,6 +131,10 @@ class queue_storage {
     if (max == 0) return queue_answer::empty;
     {
       const queue_state::section s(state);
+      if (w != nullptr) {
+        state.arrived(*w);
+        w->takes = std::min<std::uint64_t>(max, std::uint64_t{1} << 32U);
+      }
       std::size_t found = 0;
       for (; found < max; ++found) {
         core::queued* const q = state.machine.take(now, dropped.chain);
@@ -146,6 +152,9 @@ class queue_storage {
     return queue_answer::done;
   }
 
+  void note_refused(queue_answer a) noexcept {
+    if (a != queue_answer::done) state.refused.fetch_add(1, std::memory_order_relaxed);
+  }
   /// `closed` if nothing is left.
   std::optional<queue_answer> drained(instant now, queue_waiter* w) {
     leaving dropped(*this);
@@ -177,11 +186,12 @@ class queue_storage {
       return how == thread_waiter::end::stopped ? queue_answer::stopped : queue_answer::timed_out;
     }
   }
-  /// True if he was in the list: nobody will wake him.
+  /// True if he was in the list: nobody will wake him. Else he has been, and does not come for what he was woken for.
   bool leave(queue_waiters queue_state::*list, queue_waiter& w) {
-    const core::mutex_lock lock(state.mutex);
+    const queue_state::section s(state);
     const bool was_there = w.linked;
     (state.*list).remove(w);
+    state.arrived(w);
     return was_there;
   }
 

@@ -38,7 +38,9 @@ class queue_waiter {
   queue_waiter* next = nullptr;
   bool linked = false;
   bool again = false;       // he has waited before: his place is the first
+  bool coming = false;      // he has been woken, and has not looked yet
   std::uint64_t bytes = 0;  // that his item needs
+  std::uint64_t takes = 1;  // items, at most, when he looks
 
  protected:
   ~queue_waiter() = default;

@@ -209,13 +209,14 @@ class admission_layer : public layer_base {
       if (!c.can_wait()) return act_on(c, now, admission_->try_acquire(now, claim_));
       claim_.turn = admission_->turn_of(c.key());
       claim_.until = this->earlier(now + admission_->max_wait(), c.deadline());
-      return act_on(c, now, admission_->acquire_or_wait(now, claim_, place_, c.waker(), look_again_));
+      place_.emplace();
+      return act_on(c, now, admission_->acquire_or_wait(now, claim_, *place_, c.waker(), look_again_));
     }
     resolution on_done(call& c, instant now, attempt_id id, const verdict& v) {
       return note(now, this->inner().on_done(c, now, id, v));
     }
     resolution on_time(call& c, instant now) {
-      if (waiting_) return act_on(c, now, admission_->look(now, place_, look_again_));
+      if (waiting_) return act_on(c, now, admission_->look(now, *place_, look_again_));
       return note(now, this->inner().on_time(c, now));
     }
     void cancel(call& c) {
@@ -266,14 +267,14 @@ class admission_layer : public layer_base {
     }
 
     void let_go() noexcept {
-      if (waiting_) admission_->leave(place_);
+      if (waiting_) admission_->leave(*place_);
       if (held_) admission_->release(core::admission_machine::time_unknown());
       waiting_ = held_ = false;
     }
 
     typename Source::handle admission_{};
     core::admission_machine::claim claim_;
-    core::admission_machine::place place_;
+    std::optional<core::admission_machine::place> place_;  // large: only where it may be needed
     instant look_again_;
     instant begun_;
     bool waiting_ = false;

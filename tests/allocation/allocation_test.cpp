@@ -12,6 +12,7 @@
 
 #include "seawall/queue/backpressure_queue.hpp"
 #include "seawall/adaptive_limit.hpp"
+#include "seawall/admission.hpp"
 #include "seawall/bulkhead.hpp"
 #include "seawall/chaos.hpp"
 #include "seawall/rate_limiter.hpp"
@@ -89,6 +90,9 @@ TEST_CASE("no allocation on the success path of any policy, alone") {
   CHECK(none(seawall::limit_rate(log)));
   seawall::adaptive_limit limit;
   CHECK(none(seawall::limit_concurrency(limit)));
+  seawall::admission set, learns({.limit = &limit});
+  CHECK(none(seawall::admit(set)));
+  CHECK(none(seawall::admit(learns)));
   CHECK(none(seawall::retry()));
   CHECK(none(seawall::retry({.budget = &budget})));
   CHECK(none(seawall::deadline({.after = 1s})));

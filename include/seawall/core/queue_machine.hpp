@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "seawall/core/queue_control.hpp"
 #include "seawall/core/queue_options.hpp"
@@ -47,6 +48,12 @@ class queued_chain {
  public:
   bool empty() const noexcept { return first_ == nullptr; }
   queued* first() const noexcept { return first_; }
+  /// All of them in front of `head`.
+  void move_before(queued*& head) noexcept {
+    if (first_ == nullptr) return;
+    last_->next = head;
+    head = std::exchange(first_, nullptr);
+  }
   void push(queued& q) noexcept {
     q.next = nullptr;
     (first_ != nullptr ? last_->next : first_) = &q;
@@ -230,7 +237,37 @@ class queue_machine {
     }
     return nullptr;
   }
-  // The same in two steps, for those who look who is next before they know whether he can be served.
+
+  // The same for a queue that looks at nothing but its bounds, which is most of what there is to do in one that is first come,
+  // first served.
+
+  /// What `admit` and `put` do, at once. False: nothing has happened.
+  [[gnu::always_inline]] bool enter_plain(queued& q, std::uint64_t bytes) noexcept {
+    if (!plain_ || closed_ || !fits(bytes)) [[unlikely]]
+      return false;
+    q.since = instant::from_ns(detail::int64_min);
+    q.order = ++arrivals_;
+    q.bytes = bytes;
+    q.previous = last_;
+    q.next = nullptr;
+    (last_ != nullptr ? last_->next : first_) = &q;
+    last_ = &q;
+    ++items_;
+    bytes_ += bytes;
+    return true;
+  }
+  /// What `take` does. Null: `take` decides.
+  [[gnu::always_inline]] queued* take_plain() noexcept {
+    queued* const q = first_;
+    if (!plain_ || q == nullptr) return nullptr;
+    first_ = q->next;
+    (first_ != nullptr ? first_->previous : last_) = nullptr;
+    --items_;
+    bytes_ -= q->bytes;
+    return q;
+  }
+
+  // And in two steps, for those who look who is next before they know whether he can be served.
 
   /// Who is next. He stays.
   queued* head(instant now, queued_chain& out) noexcept {
@@ -289,6 +326,8 @@ class queue_machine {
     when_full_ = o.when_full;
     expires_ = o.expire;
     quantum_ = o.quantum;
+    plain_ = order_ == queue_order::fifo && !expires_ && !o.codel.on &&
+             (when_full_ == queue_full::wait || when_full_ == queue_full::reject);
     timed_ = o.codel.on || order_ == queue_order::adaptive_lifo || order_ == queue_order::priority;
   }
   void advance(instant now) noexcept {
@@ -414,6 +453,7 @@ class queue_machine {
   const queue_order order_;
   queue_full when_full_ = queue_full::wait;
   bool expires_ = true;
+  bool plain_ = false;
   bool timed_ = false;
   bool closed_ = false;
 };

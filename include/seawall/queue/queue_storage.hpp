@@ -75,6 +75,10 @@ class queue_storage {
       place* reserved = nullptr;
       {
         const queue_state::section s(state);
+        if constexpr (moves_under_lock) {
+          if (state.unused != nullptr && push_plain(item, about)) [[likely]]
+            return queue_answer::done;
+        }
         if (spare || state.unused != nullptr) {
           const core::queue_admission a =
               state.machine.admit(about.bytes, about.priority, about.deadline, now, dropped.chain);
@@ -82,9 +86,7 @@ class queue_storage {
           if (a != core::queue_admission::admitted) return refused(a, about, w);
           reserved = take_unused();
           reserved->bytes = about.bytes;
-          reserved->deadline = about.deadline;
-          reserved->priority = about.priority;
-          reserved->turn = about.turn;
+          tell(*reserved, about);
           if constexpr (moves_under_lock) {
             ::new (static_cast<void*>(&reserved->item)) T(std::move(item));
             enter(*reserved, now);
@@ -106,7 +108,8 @@ class queue_storage {
     {
       const queue_state::section s(state);
       if (w != nullptr) state.arrived(*w);
-      core::queued* const q = state.machine.take(now, dropped.chain);
+      core::queued* q = state.machine.take_plain();
+      if (q == nullptr) q = state.machine.take(now, dropped.chain);
       if (q == nullptr) return nothing(w);
       ++state.popped;
       auto& p = static_cast<place&>(*q);
@@ -137,7 +140,8 @@ class queue_storage {
       }
       std::size_t found = 0;
       for (; found < max; ++found) {
-        core::queued* const q = state.machine.take(now, dropped.chain);
+        core::queued* q = state.machine.take_plain();
+        if (q == nullptr) q = state.machine.take(now, dropped.chain);
         if (q == nullptr) break;
         hand.add(static_cast<place&>(*q));
       }
@@ -245,7 +249,7 @@ class queue_storage {
         storage_.state.machine.put_back(*q);
         --storage_.state.popped;
       }
-      while (core::queued* const q = done_.pop()) storage_.keep(static_cast<place*>(q));
+      done_.move_before(storage_.state.unused);
     }
     void add(place& p) noexcept { waiting_.push(p); }
     place* first() noexcept { return static_cast<place*>(waiting_.first()); }
@@ -282,6 +286,23 @@ class queue_storage {
     queue_storage& storage_;
     place* place_;
   };
+
+  static void tell(place& p, const looked_at& about) noexcept {
+    p.deadline = about.deadline;
+    p.priority = about.priority;
+    p.turn = about.turn;
+  }
+  [[gnu::always_inline]] bool push_plain(T& item, const looked_at& about) noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    auto& p = static_cast<place&>(*state.unused);
+    core::queued* const rest = p.next;
+    if (!state.machine.enter_plain(p, about.bytes)) return false;
+    state.unused = rest;
+    tell(p, about);
+    ::new (static_cast<void*>(&p.item)) T(std::move(item));
+    ++state.pushed;
+    return true;
+  }
 
   void move_in(T& item, place& p, instant now) {
     entering e(*this, p);
@@ -324,7 +345,7 @@ class queue_storage {
       done.push(p);
     }
     const core::mutex_lock lock(state.mutex);
-    while (core::queued* const q = done.pop()) keep(static_cast<place*>(q));
+    done.move_before(state.unused);
   }
 
   void keep(place* p) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {

@@ -241,6 +241,7 @@ class queue_machine {
   // The same for a queue that looks at nothing but its bounds, which is most of what there is to do in one that is first come,
   // first served.
 
+  bool plain() const noexcept { return plain_; }
   /// What `admit` and `put` do, at once. False: nothing has happened.
   [[gnu::always_inline]] bool enter_plain(queued& q, std::uint64_t bytes) noexcept {
     if (!plain_ || closed_ || !fits(bytes)) [[unlikely]]

@@ -36,9 +36,9 @@ concept queue_action = requires(A& a, instant now, queue_waiter* w, queue_answer
 template <queue_action Action, class Scheduler>
 class queue_awaiter : queue_waiter, task {
  public:
-  queue_awaiter(Action action, Scheduler& on, instant deadline, std::stop_token stop)
+  queue_awaiter(Action wanted, Scheduler& on, instant deadline, std::stop_token stop)
       : task(&queue_awaiter::resume),
-        action_(std::move(action)),
+        action_(std::move(wanted)),
         scheduler_(on),
         deadline_(deadline),
         stop_(std::move(stop)),

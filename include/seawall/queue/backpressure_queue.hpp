@@ -62,7 +62,9 @@ class backpressure_queue {
 
   /// Never waits. `now` is for those who have it, or whose clock is another; else the clock is read where it is needed.
   push_result try_push(T&& item, const queue_item& about, instant now) {
-    return told(*impl_->push(item, impl_->look_at(item, about), now, nullptr));
+    const auto looked_at = impl_->look_at(item, about);
+    if (impl_->push_at_once(item, looked_at)) return push_result(queue_answer::done);
+    return told(*impl_->push(item, looked_at, now, nullptr));
   }
   push_result try_push(T&& item, const queue_item& about = {}) {
     return try_push(std::move(item), about, clock(about));
@@ -70,6 +72,7 @@ class backpressure_queue {
   /// Waits for room, where the queue is one of `queue_full::wait`.
   push_result push(T&& item, const queue_item& about = {}, const queue_wait& wait = {}) {
     const auto looked_at = impl_->look_at(item, about);
+    if (impl_->push_at_once(item, looked_at)) return push_result(queue_answer::done);
     const auto first = *impl_->push(item, looked_at, clock(about), nullptr);
     if (first != queue_answer::full) return told(first);
     return told(impl_->wait(&state::producers, wait, [&](detail::queue_waiter* w) {
@@ -79,7 +82,8 @@ class backpressure_queue {
 
   pop_result<T> try_pop(instant now) {
     pop_result<T> r(queue_answer::empty);
-    r.set(*impl_->pop(r, now, nullptr));
+    const auto at_once = impl_->pop_at_once(r);
+    r.set(at_once ? *at_once : *impl_->pop(r, now, nullptr));
     return r;
   }
   pop_result<T> try_pop() { return try_pop(clock()); }

@@ -79,6 +79,8 @@ class queue_state {
 
   /// The clock has to be read.
   bool timed() const noexcept { return timed_.load(std::memory_order_relaxed); }
+  /// Nothing but the bounds has to be looked at, or had to a moment ago.
+  bool plain() const noexcept { return plain_.load(std::memory_order_relaxed); }
   void note_timed() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     // Relaxed: who reads the old value decides by the newest time that others have told.
     if (machine.timed() && !timed()) timed_.store(true, std::memory_order_relaxed);
@@ -87,6 +89,7 @@ class queue_state {
   void set(const backpressure_queue_options& o) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     marks_.set(o.high_watermark, o.low_watermark, o.max_items, o.max_bytes);
     events_ = o.events;
+    plain_.store(machine.plain(), std::memory_order_relaxed);
     note_timed();
   }
   void reconfigure(const backpressure_queue_options& o, instant now) {
@@ -224,6 +227,7 @@ class queue_state {
   core::watermarks marks_ ABSL_GUARDED_BY(mutex);
   listener* events_ ABSL_GUARDED_BY(mutex) = nullptr;
   std::atomic<bool> timed_{false};
+  std::atomic<bool> plain_{false};
 };
 
 }  // namespace detail

@@ -66,6 +66,31 @@ class queue_storage {
                         : 0};
   }
 
+  // The usual case of a plain queue. If they say no, nothing has happened, and the others decide.
+
+  [[gnu::always_inline]] bool push_at_once(T& item, const looked_at& about) noexcept {
+    if constexpr (moves_under_lock) {
+      if (state.plain()) [[likely]] {
+        const queue_state::section s(state);
+        return state.unused != nullptr && push_plain(item, about);
+      }
+    }
+    return false;
+  }
+  [[gnu::always_inline]] std::optional<queue_answer> pop_at_once(pop_result<T>& r) noexcept {
+    if constexpr (moves_under_lock) {
+      if (state.plain()) [[likely]] {
+        const queue_state::section s(state);
+        if (core::queued* const q = state.machine.take_plain()) [[likely]] {
+          take_out(r, static_cast<place&>(*q));
+          return queue_answer::done;
+        }
+        if (state.machine.plain()) return nothing(nullptr);
+      }
+    }
+    return std::nullopt;
+  }
+
   // Each of these returns nothing if `w` waits now, and then must not be touched by its owner but to wait.
 
   std::optional<queue_answer> push(T& item, const looked_at& about, instant now, queue_waiter* w) {
@@ -75,10 +100,6 @@ class queue_storage {
       place* reserved = nullptr;
       {
         const queue_state::section s(state);
-        if constexpr (moves_under_lock) {
-          if (state.unused != nullptr && push_plain(item, about)) [[likely]]
-            return queue_answer::done;
-        }
         if (spare || state.unused != nullptr) {
           const core::queue_admission a =
               state.machine.admit(about.bytes, about.priority, about.deadline, now, dropped.chain);
@@ -108,17 +129,14 @@ class queue_storage {
     {
       const queue_state::section s(state);
       if (w != nullptr) state.arrived(*w);
-      core::queued* q = state.machine.take_plain();
-      if (q == nullptr) q = state.machine.take(now, dropped.chain);
+      core::queued* const q = state.machine.take(now, dropped.chain);
       if (q == nullptr) return nothing(w);
-      ++state.popped;
       auto& p = static_cast<place&>(*q);
       if constexpr (moves_under_lock) {
-        r.take(std::move(p.item));
-        p.item.~T();
-        keep(&p);
+        take_out(r, p);
         return queue_answer::done;
       }
+      ++state.popped;
       hand.add(p);
     }
     r.take(std::move(hand.first()->item));
@@ -287,6 +305,12 @@ class queue_storage {
     place* place_;
   };
 
+  void take_out(pop_result<T>& r, place& p) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    ++state.popped;
+    r.take(std::move(p.item));
+    p.item.~T();
+    keep(&p);
+  }
   static void tell(place& p, const looked_at& about) noexcept {
     p.deadline = about.deadline;
     p.priority = about.priority;

@@ -61,7 +61,7 @@ class queue_state {
   /// for the first who waits only while somebody is on his way to it. Nobody is woken for items that those on their way can take.
   class ABSL_SCOPED_LOCKABLE section {
    public:
-    explicit section(queue_state& s) ABSL_EXCLUSIVE_LOCK_FUNCTION(s.mutex) : state_(s) { s.lock(); }
+    explicit section(queue_state& s) ABSL_EXCLUSIVE_LOCK_FUNCTION(s.mutex) : state_(s) { s.mutex.lock(); }
     section(const section&) = delete;
     section& operator=(const section&) = delete;
     ~section() ABSL_UNLOCK_FUNCTION() { end(); }
@@ -147,26 +147,6 @@ class queue_state {
   std::function<void(queue_level)> on_level;  // set before the queue is used
 
  private:
-  // What is done under the lock takes less time than to be put to sleep and woken: a few tries before that.
-  [[gnu::always_inline]] void lock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (!mutex.try_lock()) [[unlikely]]
-      lock_contended();
-  }
-  [[gnu::noinline]] void lock_contended() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    for (int tries = 0; tries < 64; ++tries) {
-      pause();
-      if (mutex.try_lock()) return;
-    }
-    mutex.lock();
-  }
-  static void pause() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-  }
-
   bool anyone_waits() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     return !consumers.empty() || !producers.empty() || !drainers.empty();
   }

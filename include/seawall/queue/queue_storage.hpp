@@ -233,13 +233,15 @@ class queue_storage {
   queue_state state;
 
  private:
-  struct place final : core::queued {
-    place() noexcept {}
-    ~place() {}
+  struct slot {
+    slot() noexcept {}
+    ~slot() {}
     union {
       T item;
     };
   };
+  /// The item comes first: beside what every order needs of a place, in the same cache lines if it is small.
+  struct place final : slot, core::queued {};
 
   /// Places on their way out of the queue. Must outlive the lock.
   struct leaving {

@@ -10,11 +10,11 @@
 #include <string_view>
 #include <vector>
 
-#include "seawall/queue/backpressure_queue.hpp"
 #include "seawall/adaptive_limit.hpp"
 #include "seawall/admission.hpp"
 #include "seawall/bulkhead.hpp"
 #include "seawall/chaos.hpp"
+#include "seawall/queue/backpressure_queue.hpp"
 #include "seawall/rate_limiter.hpp"
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
@@ -165,6 +165,33 @@ TEST_CASE("no allocation by a backpressure queue that has been as full before") 
             batch.clear();
           }) == 0);
   }
+}
+
+TEST_CASE(
+    "no allocation in the line of an admission: waiting, being let in, being sent away, in every order") {
+  using machine = seawall::core::admission_machine;
+  for (const auto order : {seawall::queue_order::adaptive_lifo, seawall::queue_order::priority,
+                           seawall::queue_order::earliest_deadline, seawall::queue_order::fair}) {
+    seawall::admission line({.max_concurrent = 1, .max_waiting = 2, .order = order});
+    const seawall::instant now = seawall::steady_clock::now();
+    const machine::claim claim{.deadline = now + 1h, .until = now + 1s};
+    CHECK(allocations_of([&] {
+            auto held = line.try_acquire(now);
+            machine::place first, second, third;
+            seawall::instant look_again;
+            const auto wait = [&](machine::place& p) {
+              return line.machine().acquire_or_wait(now, claim, p, nullptr, look_again);
+            };
+            CHECK(wait(first) == machine::answer::waiting);
+            CHECK(wait(second) == machine::answer::waiting);
+            CHECK(wait(third) == machine::answer::queue_full);
+            held.release(now);
+            line.machine().leave(first, now);
+            line.machine().leave(second, now);
+          }) == 0);
+  }
+}
+
 TEST_CASE(
     "no allocation in a bulkhead: admitted, weighed, of a partition, handed over to one who waits, refused") {
   const auto weight = [](const seawall::call&) noexcept -> std::uint32_t { return 2; };

@@ -98,7 +98,7 @@ class controlled_delay {
   bool dropping_ = false;
   // sojourn
   duration least_ = {};
-  instant interval_ends_ = instant::from_ns(detail::int64_min);
+  instant interval_ends_ = instant::from_ns(seawall::detail::int64_min);
   // rfc8289
   instant stands_from_ = instant::never();
   instant drop_next_;
@@ -123,7 +123,7 @@ class queue_rules {
   instant patience_ends(instant since, instant deadline) const noexcept {
     if (deadline == instant::never()) return since + patience_;
     const double time = static_cast<double>((deadline - since).ns());
-    return since + duration::from_ns(detail::saturating_from_double(time * share_));
+    return since + duration::from_ns(seawall::detail::saturating_from_double(time * share_));
   }
 
   /// Smaller goes first. A step of priority is worth a fixed time of waiting, hence the order of two never changes, and is that

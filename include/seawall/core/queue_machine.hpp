@@ -246,7 +246,7 @@ class queue_machine {
   [[gnu::always_inline]] bool enter_plain(queued& q, std::uint64_t bytes) noexcept {
     if (!plain_ || closed_ || !fits(bytes)) [[unlikely]]
       return false;
-    q.since = instant::from_ns(detail::int64_min);
+    q.since = instant::from_ns(seawall::detail::int64_min);
     q.order = ++arrivals_;
     q.bytes = bytes;
     q.previous = last_;
@@ -440,7 +440,7 @@ class queue_machine {
   std::size_t reserved_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t arrivals_ = 0;
-  instant now_ = instant::from_ns(detail::int64_min);
+  instant now_ = instant::from_ns(seawall::detail::int64_min);
   std::size_t max_items_ = 0;
   std::uint64_t max_bytes_ = 0;
   std::uint64_t quantum_ = 0;

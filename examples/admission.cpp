@@ -2,7 +2,7 @@
 
 //   requests --> deadline 100 ms --> admit: line + learned limit --> handler: one worker, 5 ms each
 //                                      |
-//                                      +--> rejected at once: RESOURCE_EXHAUSTED
+//                                      +--> cannot be served in time any more: rejected
 //
 // A server that is asked for twice what it can do. Without admission its own queue grows until every answer comes too late; with
 // it, nearly everything that the worker does is still wanted. Nobody has told it how fast the worker is. Time is virtual here.

@@ -134,8 +134,8 @@ TEST_CASE("admission: what ends a wait") {
               100ms retry in 20ms
               220ms rejected by admission 'a': wait_timed_out
               220ms gave up: max_attempts
-              220ms = RESOURCE_EXHAUSTED by admission 'a': wait_timed_out; gave up: max_attempts
-              report: 0 attempts in 220ms, rejected by admission: wait_timed_out, gave up: max_attempts)",
+              220ms = RESOURCE_EXHAUSTED by admission 'a': wait_timed_out
+              report: 0 attempts in 220ms, gave up: max_attempts, rejected by admission: wait_timed_out)",
       },
       [](stage& s) {
         return seawall::compose(seawall::retry({.max_attempts = 2, .backoff = constant(s(20ms))}),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The adaptive limit on its success path. The floor counts calls in flight, and enters latencies under a mutex that it only
+// The adaptive limit on its success path, alone and with a line in front of it. The floor counts calls in flight, and enters latencies under a mutex that it only
 // tries, as the limit does.
 
 #include "seawall/adaptive_limit.hpp"
@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "by_hand.hpp"
+#include "seawall/admission.hpp"
 
 namespace bench {
 namespace {
@@ -46,9 +47,26 @@ struct floor_now_given {
   }
 };
 
+struct admitted_now_given {
+  seawall::adaptive_limit limit{{.name = "quotes"}};
+  seawall::admission line{{.limit = &limit}};
+  seawall::instant now = seawall::steady_clock::now();
+
+  bool operator()() {
+    auto p = line.try_acquire(now);
+    if (!p) return false;
+    p.success(now);
+    return true;
+  }
+};
+
 const bool added = [] {
   alone<permit_now_given>("success/adaptive_limit permit, now given/seawall");
   alone<floor_now_given>("success/adaptive_limit permit, now given/floor");
+  alone<admitted_now_given>("success/admission permit, learned, now given/seawall");
+  alone<floor_now_given>("success/admission permit, learned, now given/floor");
+  in_pairs<admitted_now_given>("success/admission permit, learned, now given/seawall");
+  in_pairs<floor_now_given>("success/admission permit, learned, now given/floor");
   in_pairs<permit_now_given>("success/adaptive_limit permit, now given/seawall");
   in_pairs<floor_now_given>("success/adaptive_limit permit, now given/floor");
   return true;

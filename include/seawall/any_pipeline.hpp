@@ -22,6 +22,7 @@
 
 #include "absl/status/statusor.h"
 #include "seawall/adaptive_limit.hpp"
+#include "seawall/admission.hpp"
 #include "seawall/attempt_timeout.hpp"
 #include "seawall/bulkhead.hpp"
 #include "seawall/circuit_breaker.hpp"
@@ -244,6 +245,8 @@ inline auto shared_layer(bulkhead& p) noexcept { return limit_concurrency(p); }
 inline auto shared_layer(keyed<bulkhead>& p) noexcept { return limit_concurrency(p); }
 inline auto shared_layer(adaptive_limit& p) noexcept { return limit_concurrency(p); }
 inline auto shared_layer(keyed<adaptive_limit>& p) noexcept { return limit_concurrency(p); }
+inline auto shared_layer(admission& p) noexcept { return admit(p); }
+inline auto shared_layer(keyed<admission>& p) noexcept { return admit(p); }
 inline auto shared_layer(rate_limiter& p) noexcept { return limit_rate(p); }
 inline auto shared_layer(keyed<rate_limiter>& p) noexcept { return limit_rate(p); }
 inline auto shared_layer(adaptive_throttle& p) noexcept { return throttle(p); }
@@ -278,6 +281,7 @@ struct pipeline_config {
                    fallback_config<R>, circuit_breaker_options, circuit_breaker*, keyed<circuit_breaker>*,  //
                    bulkhead_options, bulkhead*, keyed<bulkhead>*,                                           //
                    adaptive_limit_options, adaptive_limit*, keyed<adaptive_limit>*,                         //
+                   admission_options, admission*, keyed<admission>*,                                        //
                    rate_limiter_options, rate_limiter*, keyed<rate_limiter>*,                               //
                    throttle_options, adaptive_throttle*, keyed<adaptive_throttle>*>;
 
@@ -424,6 +428,7 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   std::optional<std::string> add_from(adaptive_limit_options o) {
     return add_owned<adaptive_limit>(std::move(o));
   }
+  std::optional<std::string> add_from(admission_options o) { return add_owned<admission>(std::move(o)); }
   std::optional<std::string> add_from(rate_limiter_options o) {
     return add_owned<rate_limiter>(std::move(o));
   }
@@ -443,7 +448,9 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   }
 
   typename frames::layers layers_;
-  detail::owned_policies<circuit_breaker, bulkhead, adaptive_limit, rate_limiter, adaptive_throttle> owned_;
+  detail::owned_policies<circuit_breaker, bulkhead, adaptive_limit, admission, rate_limiter,
+                         adaptive_throttle>
+      owned_;
   std::optional<hedge_layer> hedge_;
   std::size_t bytes_ = 0;
   listener* events_ = nullptr;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "seawall/core/adaptive_machine.hpp"
+#include "seawall/core/admission_options.hpp"
 #include "seawall/core/breaker_options.hpp"
 #include "seawall/core/bulkhead_options.hpp"
 #include "seawall/core/chaos_machine.hpp"
@@ -119,6 +120,14 @@ inline std::string logged(const adaptive_limit_snapshot& s) {
                      s.limit, to_text(s.latency), to_text(s.baseline));
 }
 
+inline std::string logged(const admission_snapshot& s) {
+  return fmt::format(
+      "admission '{}' {} of {} in flight, {} waiting, level {}{} ({} admitted late, {} timed out, {} expired, {} "
+      "evicted, {} dropped by CoDel, {} refused)",
+      s.name, s.in_flight, s.limit, s.waiting, to_string(s.level), s.overloaded ? ", overloaded" : "",
+      s.admitted_late, s.timed_out, s.expired, s.evicted, s.dropped_by_codel, s.refused);
+}
+
 inline std::string logged(const rate_limiter_snapshot& s) {
   return fmt::format("rate_limiter '{}' {:.6g}/s ({:.0f}%), {} available, {} leased, {} waiting", s.name,
                      s.rate_per_second, s.share * 100, s.available, s.leased, s.waiting);
@@ -174,7 +183,7 @@ concept loggable =
            hedge_snapshot, latency_snapshot, event::rejected, event::gave_up, event::retry_scheduled,
            event::hedged, event::hedge_withheld, event::fallback_used, event::state_changed,
            event::limit_changed, event::fault_injected, bulkhead_snapshot, adaptive_limit_snapshot,
-           rate_limiter_snapshot, throttle_snapshot, chaos_snapshot>;
+           admission_snapshot, rate_limiter_snapshot, throttle_snapshot, chaos_snapshot>;
 
 }  // namespace detail
 

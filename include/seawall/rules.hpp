@@ -25,6 +25,10 @@
       !outside(layers, layer_kind::attempt_timeout, layer_kind::retry) && \
           !outside(layers, layer_kind::attempt_timeout, layer_kind::hedge), \
       "attempt_timeout bounds one attempt and must come after retry and hedge; for the whole call use deadline") \
+  row(deadline_outside_admission, \
+      !outside(layers, layer_kind::admission, layer_kind::deadline), \
+      "deadline bounds the whole call and must come before admit, which rejects calls that cannot meet it; for what is " \
+      "inside use attempt_timeout") \
   row(fallback_outside_repeats, \
       !outside(layers, layer_kind::retry, layer_kind::fallback) && \
           !outside(layers, layer_kind::hedge, layer_kind::fallback), \

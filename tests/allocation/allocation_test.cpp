@@ -8,10 +8,13 @@
 #include <new>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "seawall/adaptive_limit.hpp"
+#include "seawall/admission.hpp"
 #include "seawall/bulkhead.hpp"
 #include "seawall/chaos.hpp"
+#include "seawall/queue/backpressure_queue.hpp"
 #include "seawall/rate_limiter.hpp"
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
@@ -87,6 +90,9 @@ TEST_CASE("no allocation on the success path of any policy, alone") {
   CHECK(none(seawall::limit_rate(log)));
   seawall::adaptive_limit limit;
   CHECK(none(seawall::limit_concurrency(limit)));
+  seawall::admission set, learns({.limit = &limit});
+  CHECK(none(seawall::admit(set)));
+  CHECK(none(seawall::admit(learns)));
   CHECK(none(seawall::retry()));
   CHECK(none(seawall::retry({.budget = &budget})));
   CHECK(none(seawall::deadline({.after = 1s})));
@@ -142,6 +148,48 @@ TEST_CASE("no allocation on the success path of pipelines: static, dynamic, keye
           CHECK(dynamic.run(outer).ok());
         }) == 0);
   CHECK(allocations_of([&] { CHECK(five.run(seawall::idempotent([] { return 7; })) == 7); }) == 0);
+}
+
+TEST_CASE("no allocation by a backpressure queue that has been as full before") {
+  using seawall::queue_order;
+  for (const auto order :
+       {queue_order::fifo, queue_order::adaptive_lifo, queue_order::priority, queue_order::fair}) {
+    seawall::backpressure_queue<int> queue({.order = order}, {.dropped = [](int&&, seawall::queue_drop) {}});
+    std::vector<int> batch;
+    batch.reserve(4);
+    CHECK(allocations_of([&] {
+            for (int i = 0; i < 5; ++i)
+              CHECK(queue.push(int{i}, {.deadline = seawall::steady_clock::now() + 1h, .key = "eu-1"}));
+            CHECK(queue.pop());
+            CHECK(queue.pop_batch(batch, 4).items == 4);
+            batch.clear();
+          }) == 0);
+  }
+}
+
+TEST_CASE(
+    "no allocation in the line of an admission: waiting, being let in, being sent away, in every order") {
+  using machine = seawall::core::admission_machine;
+  for (const auto order : {seawall::queue_order::adaptive_lifo, seawall::queue_order::priority,
+                           seawall::queue_order::earliest_deadline, seawall::queue_order::fair}) {
+    seawall::admission line({.max_concurrent = 1, .max_waiting = 2, .order = order});
+    const seawall::instant now = seawall::steady_clock::now();
+    const machine::claim claim{.deadline = now + 1h, .until = now + 1s};
+    CHECK(allocations_of([&] {
+            auto held = line.try_acquire(now);
+            machine::place first, second, third;
+            seawall::instant look_again;
+            const auto wait = [&](machine::place& p) {
+              return line.machine().acquire_or_wait(now, claim, p, nullptr, look_again);
+            };
+            CHECK(wait(first) == machine::answer::waiting);
+            CHECK(wait(second) == machine::answer::waiting);
+            CHECK(wait(third) == machine::answer::queue_full);
+            held.release(now);
+            line.machine().leave(first, now);
+            line.machine().leave(second, now);
+          }) == 0);
+  }
 }
 
 TEST_CASE(

@@ -25,6 +25,7 @@ constexpr auto fallback_ = layer_kind::fallback;
 constexpr auto breaker_ = layer_kind::breaker;
 constexpr auto throttle_ = layer_kind::throttle;
 constexpr auto adaptive_ = layer_kind::adaptive_limit;
+constexpr auto admission_ = layer_kind::admission;
 constexpr auto bulkhead_ = layer_kind::bulkhead;
 constexpr auto rate_ = layer_kind::rate_limiter;
 constexpr auto classify_ = layer_kind::classify;
@@ -69,6 +70,8 @@ TEST_CASE("rules: every nonsensical order breaks the rule that is about it") {
         row{{timeout_, retry_}, "attempt_timeout_inside_repeats"},
         row{{timeout_, hedge_}, "attempt_timeout_inside_repeats"},
         row{{timeout_, breaker_, retry_, timeout_}, "attempt_timeout_inside_repeats"},
+        row{{admission_, deadline_}, "deadline_outside_admission"},
+        row{{deadline_, admission_, other_, deadline_}, "deadline_outside_admission"},
         row{{retry_, fallback_}, "fallback_outside_repeats"},
         row{{hedge_, fallback_}, "fallback_outside_repeats"},
         row{{fallback_, retry_, fallback_}, "fallback_outside_repeats"},
@@ -109,6 +112,8 @@ TEST_CASE("rules: orders that make sense are let through") {
                              {timeout_, timeout_},
                              {deadline_, fallback_, retry_},
                              {fallback_, timeout_, breaker_},
+                             {deadline_, admission_, retry_, timeout_},
+                             {admission_, fallback_},
                              {bulkhead_, fallback_},
                              {rate_, fallback_},
                              {fallback_, throttle_, adaptive_},
@@ -121,6 +126,7 @@ TEST_CASE("rules: each rule is broken by some order that breaks no other") {
   const std::map<std::string_view, layers> only = {
       {"deadline_outside_repeats", {retry_, deadline_}},
       {"attempt_timeout_inside_repeats", {timeout_, retry_}},
+      {"deadline_outside_admission", {admission_, deadline_}},
       {"fallback_outside_repeats", {retry_, fallback_}},
       {"fallback_outside_breaker", {breaker_, fallback_}},
       {"fallback_outside_throttle", {throttle_, fallback_}},

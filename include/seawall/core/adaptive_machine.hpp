@@ -20,6 +20,7 @@
 #include "seawall/core/knee_law.hpp"
 #include "seawall/core/limit_laws.hpp"
 #include "seawall/core/mutex.hpp"
+#include "seawall/core/watched_room.hpp"
 #include "seawall/event.hpp"
 #include "seawall/rejection.hpp"
 #include "seawall/time.hpp"
@@ -86,33 +87,21 @@ class adaptive_machine {
   const std::string& key() const noexcept { return key_; }
   rejection_detail rejections() const noexcept { return rejections_.load(std::memory_order_relaxed); }
 
-  [[gnu::always_inline]] bool try_acquire(int priority) noexcept {
-    // Relaxed, all of it: nothing is published through the count.
-    const std::uint32_t room = room_for(priority);
-    std::uint32_t seen = in_flight_.load(std::memory_order_relaxed);
-    while (seen < room) {
-      if (in_flight_.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed)) [[likely]]
-        return true;
-    }
-    return false;
-  }
+  [[gnu::always_inline]] bool try_acquire(int priority) noexcept { return room_.try_take(priority); }
 
   /// A call that began at `begun` has ended like this.
   void settle(instant begun, const verdict& v, instant now) noexcept ABSL_LOCKS_EXCLUDED(mutex_) {
-    const std::uint32_t in_flight = in_flight_.fetch_sub(1, std::memory_order_relaxed);
     limit_sample s{.now = now,
                    .latency = static_cast<double>((now - begun).ns()),
-                   .in_flight = static_cast<double>(in_flight)};
-    if (s.latency < 0 || !classify(v, s.how)) return;
-    if (!mutex_.try_lock()) return;
-    const change c = learn(s);
-    listener* const events = events_;
-    mutex_.unlock();
-    if (c.from != c.to) [[unlikely]]
-      tell(events, c, now);
+                   .in_flight = static_cast<double>(room_.put_back())};
+    if (s.latency >= 0 && classify(v, s.how)) try_to_learn(s);
+    room_.tell(now);  // of the place, and of those that have been added
   }
 
-  void release() noexcept { in_flight_.fetch_sub(1, std::memory_order_relaxed); }
+  void release(instant now = watched_room::time_unknown()) noexcept { room_.give(now); }
+
+  /// Where calls may wait for a place; see core/admission_machine.hpp.
+  watched_room& room() noexcept { return room_; }
 
   adaptive_limit_snapshot snapshot() const ABSL_LOCKS_EXCLUDED(mutex_) {
     limit_law_view seen;
@@ -121,9 +110,9 @@ class adaptive_machine {
       seen = std::visit([](const auto& law) { return law.view(); }, law_);
     }
     return {.name = name_,
-            .limit = room_.load(std::memory_order_relaxed),
+            .limit = room_.places(),
             .settled_limit = seen.settled,
-            .in_flight = in_flight_.load(std::memory_order_relaxed),
+            .in_flight = room_.taken(),
             .phase = seen.phase,
             .latency = duration::from_ns(static_cast<std::int64_t>(seen.latency)),
             .baseline = duration::from_ns(static_cast<std::int64_t>(seen.baseline)),
@@ -132,13 +121,16 @@ class adaptive_machine {
 
   /// `options` must be valid, with the same algorithm.
   void reconfigure(const adaptive_limit_options& options) ABSL_LOCKS_EXCLUDED(mutex_) {
-    const mutex_lock lock(mutex_);
-    apply(options);
+    {
+      const mutex_lock lock(mutex_);
+      apply(options);
+    }
+    room_.tell(watched_room::time_unknown());
   }
   /// Nothing is in flight, and what was learned is a minute old: it is found again in a few windows.
   bool idle(instant now) const noexcept ABSL_LOCKS_EXCLUDED(mutex_) {
     const mutex_lock lock(mutex_);
-    return in_flight_.load(std::memory_order_relaxed) == 0 && (!learned_ || now - last_ >= forgettable);
+    return room_.taken() == 0 && (!learned_ || now - last_ >= forgettable);
   }
   /// Which alternative of `limit_algorithm`.
   std::size_t algorithm() const noexcept { return algorithm_; }
@@ -168,12 +160,6 @@ class adaptive_machine {
     return std::visit(maker{initial, b}, o.algorithm);
   }
 
-  std::uint32_t room_for(int priority) const noexcept {
-    if (priority < reserved_from_.load(std::memory_order_relaxed))
-      return room_of_low_.load(std::memory_order_relaxed);
-    return room_.load(std::memory_order_relaxed);
-  }
-
   // False if it says nothing about how much the dependency can do.
   static bool classify(const verdict& v, limit_sample::kind& how) noexcept {
     if (v.has_pushback() || (v.health == health::silent && v.again == again::if_idempotent)) {
@@ -187,14 +173,23 @@ class adaptive_machine {
     return true;
   }
 
+  void try_to_learn(limit_sample& s) noexcept ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (!mutex_.try_lock()) return;
+    const change c = learn(s);
+    listener* const events = events_;
+    mutex_.unlock();
+    if (c.from != c.to) [[unlikely]]
+      tell(events, c, s.now);
+  }
+
   change learn(limit_sample& s) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    const std::uint32_t before = room_.load(std::memory_order_relaxed);
-    s.room = static_cast<double>(room_of_low_.load(std::memory_order_relaxed));
+    const std::uint32_t before = room_.places();
+    s.room = static_cast<double>(room_.low());
     std::visit([&](auto& law) { law.add(s); }, law_);
     learned_ = true;
     last_ = s.now;
     publish();
-    const std::uint32_t after = room_.load(std::memory_order_relaxed);
+    const std::uint32_t after = room_.places();
     if (before == after) return {};
     return {before, after, std::visit([](const auto& law) { return law.why(); }, law_)};
   }
@@ -202,13 +197,12 @@ class adaptive_machine {
   void publish() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const double limit = std::visit([](const auto& law) { return law.limit(); }, law_);
     const double low = std::max(1.0, std::floor(limit * (1 - reserved_share_)));
-    room_.store(static_cast<std::uint32_t>(limit), std::memory_order_relaxed);
-    room_of_low_.store(static_cast<std::uint32_t>(low), std::memory_order_relaxed);
+    room_.set(static_cast<std::uint32_t>(limit), static_cast<std::uint32_t>(low));
   }
 
   void apply(const adaptive_limit_options& o) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     reserved_share_ = o.reserved_share;
-    reserved_from_.store(o.reserved_from, std::memory_order_relaxed);
+    room_.set_reserved_from(o.reserved_from);
     rejections_.store(o.rejections, std::memory_order_relaxed);
     events_ = o.events;
     const limit_bounds b{static_cast<double>(o.min_limit), static_cast<double>(o.max_limit)};
@@ -227,13 +221,8 @@ class adaptive_machine {
                                     .at = now});
   }
 
-  // Written by every call.
-  alignas(64) std::atomic<std::uint32_t> in_flight_{0};
+  watched_room room_;
 
-  // Read by every call, written when the limit moves.
-  alignas(64) std::atomic<std::uint32_t> room_{0};
-  std::atomic<std::uint32_t> room_of_low_{0};
-  std::atomic<int> reserved_from_{0};
   std::atomic<rejection_detail> rejections_{rejection_detail::full};
   const std::string name_;
   const std::string key_;

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SEAWALL_QUEUE_QUEUE_STORAGE_HPP
+#define SEAWALL_QUEUE_QUEUE_STORAGE_HPP
+
+// The items of a backpressure queue: how they come into their places and out of them, which is the part that knows T. Places are
+// used again and again. What T does, and what hooks do, happens outside the lock; see `moves_under_lock` for the exception.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "seawall/core/mutex.hpp"
+#include "seawall/core/queue_machine.hpp"
+#include "seawall/core/queue_options.hpp"
+#include "seawall/options.hpp"
+#include "seawall/queue/queue_results.hpp"
+#include "seawall/queue/queue_state.hpp"
+#include "seawall/queue/waiting.hpp"
+#include "seawall/time.hpp"
+
+namespace seawall::detail {
+
+template <class T>
+class queue_storage {
+ public:
+  /// Short enough, and safe enough, for the lock: one critical section for a push or a pop.
+  static constexpr bool moves_under_lock = std::is_nothrow_move_constructible_v<T> && sizeof(T) <= 128;
+
+  explicit queue_storage(queue_settings<T> s)
+      : state(s.options), hooks_(std::move(s.hooks)), order_(s.options.order), turns_(s.options.turns) {
+    state.on_level = std::move(hooks_.level);
+  }
+  queue_storage(const queue_storage&) = delete;
+  queue_storage& operator=(const queue_storage&) = delete;
+  ~queue_storage() {
+    {
+      leaving left(*this);
+      const core::mutex_lock lock(state.mutex);
+      state.machine.abandon(left.chain);
+    }
+    const core::mutex_lock lock(state.mutex);
+    while (state.unused != nullptr) delete take_unused();
+  }
+
+  /// What is known of an item before the lock is taken.
+  struct looked_at {
+    std::uint64_t bytes;
+    instant deadline;
+    int priority;
+    std::uint32_t turn;
+  };
+  looked_at look_at(const T& item, const queue_item& about) const {
+    return {.bytes = hooks_.bytes ? hooks_.bytes(item) : 0,
+            .deadline = about.deadline,
+            .priority = about.priority,
+            .turn = order_ == queue_order::fair
+                        ? static_cast<std::uint32_t>(std::hash<std::string_view>()(about.key))
+                        : 0};
+  }
+
+  // The usual case of a plain queue. If they say no, nothing has happened, and the others decide.
+
+  [[gnu::always_inline]] bool push_at_once(T& item, const looked_at& about) noexcept {
+    if constexpr (moves_under_lock) {
+      if (state.plain()) [[likely]] {
+        const queue_state::section s(state);
+        return state.unused != nullptr && push_plain(item, about);
+      }
+    }
+    return false;
+  }
+  [[gnu::always_inline]] std::optional<queue_answer> pop_at_once(pop_result<T>& r) noexcept {
+    if constexpr (moves_under_lock) {
+      if (state.plain()) [[likely]] {
+        const queue_state::section s(state);
+        if (core::queued* const q = state.machine.take_plain()) [[likely]] {
+          take_out(r, static_cast<place&>(*q));
+          return queue_answer::done;
+        }
+        if (state.machine.plain()) return nothing(nullptr);
+      }
+    }
+    return std::nullopt;
+  }
+
+  // Each of these returns nothing if `w` waits now, and then must not be touched by its owner but to wait.
+
+  std::optional<queue_answer> push(T& item, const looked_at& about, instant now, queue_waiter* w) {
+    leaving dropped(*this);
+    std::unique_ptr<place> spare;
+    for (;;) {
+      place* reserved = nullptr;
+      {
+        const queue_state::section s(state);
+        if (spare || state.unused != nullptr) {
+          const core::queue_admission a =
+              state.machine.admit(about.bytes, about.priority, about.deadline, now, dropped.chain);
+          if (spare) keep(spare.release());
+          if (a != core::queue_admission::admitted) return refused(a, about, w);
+          reserved = take_unused();
+          reserved->bytes = about.bytes;
+          tell(*reserved, about);
+          if constexpr (moves_under_lock) {
+            ::new (static_cast<void*>(&reserved->item)) T(std::move(item));
+            enter(*reserved, now);
+            return queue_answer::done;
+          }
+        }
+      }
+      if (reserved != nullptr) {
+        move_in(item, *reserved, now);
+        return queue_answer::done;
+      }
+      spare = std::make_unique<place>();
+    }
+  }
+
+  std::optional<queue_answer> pop(pop_result<T>& r, instant now, queue_waiter* w) {
+    leaving dropped(*this);
+    in_hand hand(*this);
+    {
+      const queue_state::section s(state);
+      if (w != nullptr) state.arrived(*w);
+      core::queued* const q = state.machine.take(now, dropped.chain);
+      if (q == nullptr) return nothing(w);
+      auto& p = static_cast<place&>(*q);
+      if constexpr (moves_under_lock) {
+        take_out(r, p);
+        return queue_answer::done;
+      }
+      ++state.popped;
+      hand.add(p);
+    }
+    r.take(std::move(hand.first()->item));
+    hand.taken();
+    return queue_answer::done;
+  }
+
+  template <class Container>
+  std::optional<queue_answer> pop_batch(Container& out, std::size_t max, instant now, queue_waiter* w,
+                                        std::size_t& items) {
+    leaving dropped(*this);
+    in_hand hand(*this);
+    if (max == 0) return queue_answer::empty;
+    {
+      const queue_state::section s(state);
+      if (w != nullptr) {
+        state.arrived(*w);
+        w->takes = std::min<std::uint64_t>(max, std::uint64_t{1} << 32U);
+      }
+      std::size_t found = 0;
+      for (; found < max; ++found) {
+        core::queued* q = state.machine.take_plain();
+        if (q == nullptr) q = state.machine.take(now, dropped.chain);
+        if (q == nullptr) break;
+        hand.add(static_cast<place&>(*q));
+      }
+      if (found == 0) return nothing(w);
+      state.popped += found;
+    }
+    while (place* const p = hand.first()) {
+      out.push_back(std::move(p->item));
+      hand.taken();
+      ++items;
+    }
+    return queue_answer::done;
+  }
+
+  void note_refused(queue_answer a) noexcept {
+    if (a != queue_answer::done) state.refused.fetch_add(1, std::memory_order_relaxed);
+  }
+  /// `closed` if nothing is left.
+  std::optional<queue_answer> drained(instant now, queue_waiter* w) {
+    leaving dropped(*this);
+    const queue_state::section s(state);
+    state.machine.expire(now, dropped.chain);
+    if (state.machine.empty()) return queue_answer::closed;
+    if (w == nullptr) return queue_answer::full;
+    state.drainers.add(*w);
+    return std::nullopt;
+  }
+  void tick(instant now) {
+    leaving dropped(*this);
+    const queue_state::section s(state);
+    state.machine.expire(now, dropped.chain);
+  }
+
+  /// This thread waits in `list` until `attempt` says how it ended.
+  template <class Attempt>
+  queue_answer wait(queue_waiters queue_state::*list, const queue_wait& limits, Attempt attempt) {
+    thread_waiter w(limits);
+    for (;;) {
+      if (const std::optional<queue_answer> a = attempt(&w)) return *a;
+      const thread_waiter::end how = w.wait();
+      if (how == thread_waiter::end::woken) continue;
+      if (!leave(list, w)) w.wait_woken();
+      // He may have been woken for something that is still there; if he does not take it, another is told.
+      const queue_answer last = *attempt(nullptr);
+      if (last != queue_answer::empty && last != queue_answer::full) return last;
+      return how == thread_waiter::end::stopped ? queue_answer::stopped : queue_answer::timed_out;
+    }
+  }
+  /// True if he was in the list: nobody will wake him. Else he has been, and does not come for what he was woken for.
+  bool leave(queue_waiters queue_state::*list, queue_waiter& w) {
+    const queue_state::section s(state);
+    const bool was_there = w.linked;
+    (state.*list).remove(w);
+    state.arrived(w);
+    return was_there;
+  }
+
+  std::optional<option_error> reconfigure(const backpressure_queue_options& o, instant now) {
+    if (auto error = validate(queue_settings<T>{o, hooks_})) return error;
+    option_checks checks;
+    checks
+        .require(o.order == order_, "order", static_cast<std::uint64_t>(o.order),
+                 "cannot be changed: " + std::to_string(static_cast<unsigned>(order_)))
+        .require(o.turns == turns_, "turns", std::uint64_t{o.turns},
+                 "cannot be changed: " + std::to_string(turns_));
+    if (auto error = checks.result()) return error;
+    state.reconfigure(o, now);
+    return std::nullopt;
+  }
+
+  queue_state state;
+
+ private:
+  struct slot {
+    slot() noexcept {}
+    ~slot() {}
+    union {
+      T item;
+    };
+  };
+  /// The item comes first: beside what every order needs of a place, in the same cache lines if it is small.
+  struct place final : slot, core::queued {};
+
+  /// Places on their way out of the queue. Must outlive the lock.
+  struct leaving {
+    explicit leaving(queue_storage& s) noexcept : storage(s) {}
+    leaving(const leaving&) = delete;
+    leaving& operator=(const leaving&) = delete;
+    ~leaving() {
+      if (!chain.empty()) [[unlikely]]
+        storage.hand_over(chain);
+    }
+    queue_storage& storage;
+    core::queued_chain chain;
+  };
+
+  /// Places whose items are being moved out. What has not been is put back.
+  class in_hand {
+   public:
+    explicit in_hand(queue_storage& s) noexcept : storage_(s) {}
+    in_hand(const in_hand&) = delete;
+    in_hand& operator=(const in_hand&) = delete;
+    ~in_hand() {
+      if (waiting_.first() == nullptr && done_.empty()) return;
+      const queue_state::section s(storage_.state);
+      while (core::queued* const q = waiting_.pop()) {
+        storage_.state.machine.put_back(*q);
+        --storage_.state.popped;
+      }
+      done_.move_before(storage_.state.unused);
+    }
+    void add(place& p) noexcept { waiting_.push(p); }
+    place* first() noexcept { return static_cast<place*>(waiting_.first()); }
+    void taken() noexcept {
+      auto* const p = static_cast<place*>(waiting_.pop());
+      p->item.~T();
+      done_.push(*p);
+    }
+
+   private:
+    queue_storage& storage_;
+    core::queued_chain waiting_;
+    core::queued_chain done_;
+  };
+
+  /// A reservation that is not needed if the move throws.
+  class entering {
+   public:
+    entering(queue_storage& s, place& p) noexcept : storage_(s), place_(&p) {}
+    entering(const entering&) = delete;
+    entering& operator=(const entering&) = delete;
+    ~entering() {
+      if (place_ == nullptr) return;
+      const queue_state::section s(storage_.state);
+      storage_.state.machine.cancel(place_->bytes);
+      storage_.keep(place_);
+    }
+    void done(instant now) {
+      const queue_state::section s(storage_.state);
+      storage_.enter(*std::exchange(place_, nullptr), now);
+    }
+
+   private:
+    queue_storage& storage_;
+    place* place_;
+  };
+
+  void take_out(pop_result<T>& r, place& p) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    ++state.popped;
+    r.take(std::move(p.item));
+    p.item.~T();
+    keep(&p);
+  }
+  static void tell(place& p, const looked_at& about) noexcept {
+    p.deadline = about.deadline;
+    p.priority = about.priority;
+    p.turn = about.turn;
+  }
+  [[gnu::always_inline]] bool push_plain(T& item, const looked_at& about) noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    auto& p = static_cast<place&>(*state.unused);
+    core::queued* const rest = p.next;
+    if (!state.machine.enter_plain(p, about.bytes)) return false;
+    state.unused = rest;
+    tell(p, about);
+    ::new (static_cast<void*>(&p.item)) T(std::move(item));
+    ++state.pushed;
+    return true;
+  }
+
+  void move_in(T& item, place& p, instant now) {
+    entering e(*this, p);
+    ::new (static_cast<void*>(&p.item)) T(std::move(item));
+    e.done(now);
+  }
+  void enter(place& p, instant now) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    state.machine.put(p, now);
+    state.note_timed();
+    ++state.pushed;
+  }
+
+  std::optional<queue_answer> refused(core::queue_admission a, const looked_at& about, queue_waiter* w)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    switch (a) {
+      case core::queue_admission::closed: return queue_answer::closed;
+      case core::queue_admission::too_large: return queue_answer::too_large;
+      case core::queue_admission::expired: return queue_answer::expired;
+      default: break;
+    }
+    if (w == nullptr || !state.machine.waits()) return queue_answer::full;
+    w->bytes = about.bytes;
+    state.producers.add(*w);
+    return std::nullopt;
+  }
+  std::optional<queue_answer> nothing(queue_waiter* w) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    if (state.machine.closed() && state.machine.empty()) return queue_answer::closed;
+    if (w == nullptr) return queue_answer::empty;
+    state.consumers.add(*w);
+    return std::nullopt;
+  }
+
+  /// To the hook. Not under the lock.
+  void hand_over(core::queued_chain& gone) noexcept {
+    core::queued_chain done;
+    while (core::queued* const q = gone.pop()) {
+      auto& p = static_cast<place&>(*q);
+      if (hooks_.dropped) hooks_.dropped(std::move(p.item), p.why);
+      p.item.~T();
+      done.push(p);
+    }
+    const core::mutex_lock lock(state.mutex);
+    done.move_before(state.unused);
+  }
+
+  void keep(place* p) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    p->next = state.unused;
+    state.unused = p;
+  }
+  place* take_unused() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    auto* const p = static_cast<place*>(state.unused);
+    state.unused = p->next;
+    return p;
+  }
+
+  queue_hooks<T> hooks_;
+  const queue_order order_;
+  const std::size_t turns_;
+};
+
+}  // namespace seawall::detail
+
+#endif  // SEAWALL_QUEUE_QUEUE_STORAGE_HPP

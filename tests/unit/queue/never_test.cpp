@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a queue must never do, by the name of what goes wrong.
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "seawall/queue/backpressure_queue.hpp"
+#include "unit/queue/support.hpp"
+#include <doctest/doctest.h>
+
+using namespace seawall;
+using namespace queue_test;
+
+namespace {
+
+/// Looks into the queue when it is moved: with the lock held that would never end. And throws when told to.
+struct nosy {
+  explicit nosy(int v, backpressure_queue<nosy>** q = nullptr) : value(v), queue(q) { ++alive; }
+  nosy(nosy&& o) noexcept(false) : value(o.value), queue(o.queue) {
+    if (queue != nullptr && *queue != nullptr) (void)(*queue)->snapshot();
+    if (throw_in > 0 && --throw_in == 0) throw std::runtime_error("move");
+    o.value = -1;
+    ++alive;
+  }
+  nosy& operator=(nosy&&) = delete;
+  ~nosy() {
+    if (queue != nullptr && *queue != nullptr) (void)(*queue)->snapshot();
+    --alive;
+  }
+
+  int value;
+  backpressure_queue<nosy>** queue;
+  static inline int alive = 0;
+  static inline int throw_in = 0;
+};
+
+std::vector<int> rest(backpressure_queue<nosy>& q) {
+  std::vector<int> out;
+  while (auto p = q.try_pop()) out.push_back(p->value);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("never: a move constructor that may throw, a destructor or a hook is called with the lock held") {
+  backpressure_queue<nosy>* self = nullptr;
+  queue_hooks<nosy> hooks;
+  int dropped = 0;
+  hooks.bytes = [&](const nosy&) { return (void)self->snapshot(), std::uint64_t{1}; };
+  hooks.dropped = [&](nosy&&, queue_drop) { (void)self->snapshot(), ++dropped; };
+  hooks.level = [&](queue_level) { (void)self->snapshot(); };
+  {
+    backpressure_queue<nosy> q({.max_items = 2,
+                                .max_bytes = 2,
+                                .when_full = queue_full::drop_oldest,
+                                .order = queue_order::fifo,
+                                .high_watermark = 0.5},
+                               hooks);
+    self = &q;
+    CHECK(q.try_push(nosy(1, &self)));
+    CHECK(q.try_push(nosy(2, &self)));
+    CHECK(q.try_push(nosy(3, &self)));
+    CHECK(dropped == 1);
+    CHECK(q.try_pop()->value == 2);
+    std::vector<nosy> batch;
+    CHECK(q.try_pop_batch(batch, 5).items == 1);
+    self = nullptr;
+  }
+  CHECK(nosy::alive == 0);
+}
+
+TEST_CASE("never: an item is lost or doubled because its move constructor throws on the way in") {
+  backpressure_queue<nosy> q(plain());
+  nosy item(1);
+  nosy::throw_in = 1;
+  CHECK_THROWS_WITH(q.try_push(std::move(item)), "move");
+  CHECK(item.value == 1);
+  CHECK(q.snapshot().items == 0);
+  CHECK(q.try_push(std::move(item)));
+  CHECK(rest(q) == std::vector{1});
+}
+
+TEST_CASE("never: the place of an item whose move has thrown stays taken") {
+  auto o = plain();
+  o.max_items = 1;
+  backpressure_queue<nosy> q(o);
+  for (int i = 0; i < 3; ++i) {
+    nosy item(i);
+    nosy::throw_in = 1;
+    CHECK_THROWS(q.try_push(std::move(item)));
+  }
+  CHECK(q.try_push(nosy(7)));
+  q.close();
+  CHECK(rest(q) == std::vector{7});
+  CHECK(q.pop().why() == queue_answer::closed);
+}
+
+TEST_CASE(
+    "never: an item is lost, doubled or out of order because its move constructor throws on the way out") {
+  for (const auto order : {queue_order::fifo, queue_order::lifo, queue_order::priority,
+                           queue_order::earliest_deadline, queue_order::fair}) {
+    CAPTURE(static_cast<int>(order));
+    auto o = plain();
+    o.order = order;
+    backpressure_queue<nosy> q(o), same(o);
+    for (int i = 0; i < 5; ++i) {
+      CHECK(q.try_push(nosy(i)));
+      CHECK(same.try_push(nosy(i)));
+    }
+    nosy::throw_in = 1;
+    CHECK_THROWS(q.try_pop());
+    CHECK(q.snapshot().items == 5);
+    CHECK(q.snapshot().popped == 0);
+    std::vector<nosy> batch;
+    batch.reserve(10);
+    nosy::throw_in = 3;
+    std::size_t taken = 0;
+    CHECK_THROWS(taken = q.try_pop_batch(batch, 5).items);
+    CHECK(batch.size() == 2);
+    CHECK(q.snapshot().items == 3);
+    std::vector<int> got, expected = rest(same);
+    for (const nosy& n : batch) got.push_back(n.value);
+    for (const int v : rest(q)) got.push_back(v);
+    CHECK(got == expected);
+  }
+  nosy::throw_in = 0;
+  CHECK(nosy::alive == 0);
+}
+
+TEST_CASE("never: a consumer that waits sleeps on beside an item that came back because its move threw") {
+  backpressure_queue<nosy> q(plain());
+  CHECK(q.try_push(nosy(1)));
+  nosy::throw_in = 1;
+  CHECK_THROWS(q.try_pop());
+  std::atomic<int> got{0};
+  std::thread consumer([&] { got = q.pop()->value; });
+  consumer.join();
+  CHECK(got == 1);
+}
+
+TEST_CASE("never: a queue that may drop has nobody to give it to") {
+  using queue = backpressure_queue<int>;
+  constexpr auto said =
+      "backpressure_queue: dropped is 0; must be set where items may be dropped: expire, codel, or when_full "
+      "that drops";
+  CHECK_THROWS_WITH(queue(backpressure_queue_options{}), said);
+  auto o = plain();
+  CHECK_NOTHROW(queue{o});
+  o.codel.on = true;
+  CHECK_THROWS_WITH(queue{o}, said);
+  for (const auto full : {queue_full::drop_oldest, queue_full::drop_newest, queue_full::drop_lowest}) {
+    o = plain();
+    o.when_full = full;
+    CHECK_THROWS_WITH(queue{o}, said);
+  }
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "seawall/queue/backpressure_queue.hpp"
+#include "unit/queue/support.hpp"
+#include <doctest/doctest.h>
+
+using namespace seawall;
+using namespace queue_test;
+
+TEST_CASE("queue: a refused item was not moved from, whatever the reason") {
+  using item = std::unique_ptr<int>;
+  queue_hooks<item> hooks;
+  hooks.bytes = [](const item& i) { return static_cast<std::uint64_t>(*i); };
+  hooks.dropped = [](item&&, queue_drop) { FAIL("nothing was accepted"); };
+  backpressure_queue<item> q({.max_items = 2, .max_bytes = 100, .when_full = queue_full::reject}, hooks);
+  auto large = std::make_unique<int>(101);
+  CHECK(q.try_push(std::move(large)).why() == queue_answer::too_large);
+  CHECK(*large == 101);
+
+  auto late = std::make_unique<int>(1);
+  CHECK(q.try_push(std::move(late), {.deadline = at(5ms)}, at(5ms)).why() == queue_answer::expired);
+  CHECK(*late == 1);
+
+  CHECK(q.try_push(std::make_unique<int>(60)));
+  auto second = std::make_unique<int>(41);
+  CHECK(q.try_push(std::move(second)).why() == queue_answer::full);
+  CHECK(*second == 41);
+  *second = 40;
+  CHECK(q.try_push(std::move(second)));
+  CHECK(second == nullptr);
+  CHECK(q.snapshot().bytes == 100);
+
+  q.close();
+  auto after = std::make_unique<int>(7);
+  CHECK(q.try_push(std::move(after)).why() == queue_answer::closed);
+  CHECK(*after == 7);
+  CHECK(q.snapshot().refused == 4);
+  CHECK(**q.pop() == 60);
+  CHECK(**q.pop() == 40);
+}
+
+TEST_CASE("queue: when full: oldest, newest and lowest make room, and the handler gets them") {
+  struct row {
+    queue_full when_full;
+    int priority;       // of the one that comes last
+    queue_answer said;  // to it
+    std::string left, dropped;
+  };
+  const std::vector<row> rows = {
+      {queue_full::reject, 9, queue_answer::full, "abc", ""},
+      {queue_full::wait, 9, queue_answer::full, "abc", ""},
+      {queue_full::drop_oldest, -9, queue_answer::done, "bcd", "a"},
+      {queue_full::drop_newest, -9, queue_answer::done, "abd", "c"},
+      {queue_full::drop_lowest, 1, queue_answer::full, "abc", ""},
+      {queue_full::drop_lowest, 2, queue_answer::done, "abd", "c"},  // b and c have priority 1; c is newer
+  };
+  for (const row& r : rows) {
+    CAPTURE(static_cast<int>(r.when_full));
+    recorded<char> log;
+    backpressure_queue<char> q({.max_items = 3, .when_full = r.when_full, .order = queue_order::fifo},
+                               log.hooks());
+    CHECK(q.try_push('a', {.priority = 2}));
+    CHECK(q.try_push('b', {.priority = 1}));
+    CHECK(q.try_push('c', {.priority = 1}));
+    CHECK(q.try_push('d', {.priority = r.priority}).why() == r.said);
+    CHECK(all(q) == r.left);
+    CHECK(log.items() == r.dropped);
+    CHECK(q.snapshot().evicted == r.dropped.size());
+  }
+}
+
+TEST_CASE("queue: a large item that even all the weaker ones cannot make room for drops none of them") {
+  recorded<std::string> log;
+  auto hooks = log.hooks();
+  hooks.bytes = [](const std::string& s) { return std::uint64_t{s.size()}; };
+  backpressure_queue<std::string> q(
+      {.max_bytes = 10, .when_full = queue_full::drop_lowest, .order = queue_order::fifo}, hooks);
+  CHECK(q.try_push("aaaa", {.priority = 5}));
+  CHECK(q.try_push("bbb", {.priority = 1}));
+  CHECK(q.try_push("cc", {.priority = 1}));
+  CHECK(q.try_push("ddddddd", {.priority = 3}).why() == queue_answer::full);  // 7 and 4 are more than 10
+  CHECK(log.what.empty());
+  CHECK(q.try_push("eeeeee", {.priority = 3}));
+  REQUIRE(log.what.size() == 2);
+  CHECK(log.what[0].first == "cc");
+  CHECK(log.what[1].first == "bbb");
+  CHECK(*q.try_pop() == "aaaa");
+  CHECK(*q.try_pop() == "eeeeee");
+}
+
+TEST_CASE("queue: orders") {
+  struct row {
+    queue_order order;
+    std::string out;
+  };
+  const std::vector<row> rows = {
+      {queue_order::fifo, "abcde"},
+      {queue_order::lifo, "edcba"},
+      {queue_order::adaptive_lifo, "abcde"},
+      {queue_order::priority, "bdace"},           // aging is far away
+      {queue_order::earliest_deadline, "ecdab"},  // a and b have none: in the order of arrival
+      {queue_order::fair, "acbde"},               // keys x, x, y, x, x
+  };
+  for (const row& r : rows) {
+    CAPTURE(static_cast<int>(r.order));
+    recorded<char> log;
+    backpressure_queue<char> q({.order = r.order, .aging = 1h}, log.hooks());
+    CHECK(q.try_push('a', {.priority = 1, .key = "x"}, at(0ms)));
+    CHECK(q.try_push('b', {.priority = 2, .key = "x"}, at(1ms)));
+    CHECK(q.try_push('c', {.priority = 1, .deadline = at(20s), .key = "y"}, at(2ms)));
+    CHECK(q.try_push('d', {.priority = 2, .deadline = at(30s), .key = "x"}, at(3ms)));
+    CHECK(q.try_push('e', {.priority = 0, .deadline = at(10s), .key = "x"}, at(4ms)));
+    CHECK(all(q, at(5ms)) == r.out);
+  }
+}
+
+TEST_CASE("queue: aging: what has waited long enough goes before what is more important") {
+  recorded<char> log;
+  backpressure_queue<char> q({.order = queue_order::priority, .aging = 10ms}, log.hooks());
+  CHECK(q.try_push('a', {.priority = 0}, at(0ms)));
+  CHECK(q.try_push('b', {.priority = 3}, at(29ms)));
+  CHECK(q.try_push('c', {.priority = 3}, at(30ms)));  // three steps are 30 ms: level with a, which came first
+  CHECK(q.try_push('d', {.priority = 3}, at(31ms)));
+  CHECK(all(q, at(31ms)) == "bacd");
+}
+
+TEST_CASE("queue: adaptive lifo: newest first while the oldest has used up its patience, and no longer") {
+  recorded<char> log;
+  backpressure_queue<char> q({.patience_share = 0.5}, log.hooks());
+  const auto push = [&](char c, instant now) { CHECK(q.try_push(char(c), {.deadline = now + 100ms}, now)); };
+  push('a', at(0ms));
+  push('b', at(10ms));
+  push('c', at(20ms));
+  push('d', at(40ms));
+  CHECK(*q.try_pop(at(49ms)) == 'a');
+  CHECK(*q.try_pop(at(60ms)) == 'd');  // b has waited for 50 of its 100 ms
+  CHECK(*q.try_pop(at(60ms)) == 'c');
+  push('e', at(61ms));
+  CHECK(*q.try_pop(at(110ms)) == 'e');  // b is gone; e has used 49
+  CHECK(log.items() == "b");
+  CHECK(log.what[0].second == queue_drop::expired);
+}
+
+TEST_CASE("queue: expiry: not before the deadline less the service time, and not after it") {
+  recorded<char> log;
+  backpressure_queue<char> q({.order = queue_order::fifo, .service_time = 5ms}, log.hooks());
+  CHECK(q.try_push('a', {.deadline = at(100ms)}, at(0ms)));
+  CHECK(q.try_push('b', {}, at(0ms)));
+  CHECK(q.try_push('c', {.deadline = at(50ms)}, at(0ms)));
+  CHECK(q.try_push('d', {.deadline = at(54ms)}, at(50ms)).why() == queue_answer::expired);
+  CHECK(log.items() == "c");
+  q.tick(at(95ms) - 1ns);
+  CHECK(log.items() == "c");
+  q.tick(at(95ms));
+  CHECK(log.items() == "ca");
+  CHECK(*q.try_pop(at(200ms)) == 'b');
+  CHECK(q.snapshot().expired == 2);
+}
+
+TEST_CASE("queue: expired items make room before others have to") {
+  recorded<char> log;
+  backpressure_queue<char> q(
+      {.max_items = 2, .when_full = queue_full::drop_oldest, .order = queue_order::fifo}, log.hooks());
+  CHECK(q.try_push('a', {}, at(0ms)));
+  CHECK(q.try_push('b', {.deadline = at(10ms)}, at(0ms)));
+  CHECK(q.try_push('c', {}, at(10ms)));
+  CHECK(log.items() == "b");
+  CHECK(all(q, at(10ms)) == "ac");
+}
+
+TEST_CASE("queue: CoDel gives what it drops to the handler") {
+  recorded<int> log;
+  backpressure_queue<int> q({.order = queue_order::fifo, .codel = {.on = true}}, log.hooks());
+  int next = 0, taken = 0;
+  // Four come each millisecond, one is taken.
+  for (auto t = 0ms; t < 300ms; t += 1ms) {
+    for (int i = 0; i < 4; ++i) CHECK(q.try_push(next++, {}, at(t)));
+    if (q.try_pop(at(t))) ++taken;
+  }
+  const auto s = q.snapshot(at(300ms));
+  CHECK(s.overloaded);
+  CHECK(s.dropped_by_codel == log.what.size());
+  CHECK(s.dropped_by_codel > 0);
+  CHECK(s.pushed == s.popped + s.dropped_by_codel + s.items);
+  CHECK(s.popped == static_cast<unsigned>(taken));
+}
+
+TEST_CASE("queue: fair: a key that floods the queue gets its turn and no more") {
+  backpressure_queue<char> q({.order = queue_order::fair, .expire = false});
+  for (int i = 0; i < 6; ++i) CHECK(q.try_push('f', {.key = "flood"}));
+  CHECK(q.try_push('a', {.key = "alice"}));
+  CHECK(q.try_push('b', {.key = "bob"}));
+  CHECK(q.try_push('a', {.key = "alice"}));
+  CHECK(all(q) == "fabfaffff");
+}
+
+TEST_CASE("queue: fair with a quantum: turns are of bytes, and the debt of a large item is paid") {
+  queue_hooks<std::string> hooks;
+  hooks.bytes = [](const std::string& s) { return std::uint64_t{s.size()}; };
+  backpressure_queue<std::string> q({.order = queue_order::fair, .expire = false, .quantum = 1024}, hooks);
+  for (int i = 0; i < 3; ++i) CHECK(q.try_push(std::string(3072, 'L'), {.key = "large"}));
+  for (int i = 0; i < 9; ++i) CHECK(q.try_push(std::string(1024, 's'), {.key = "small"}));
+  std::string out;
+  while (auto p = q.try_pop()) out += (*p)[0];
+  CHECK(out == "LsssLsssLsss");
+}
+
+TEST_CASE("queue: close: nothing more is accepted, what is left is taken, then consumers hear it") {
+  backpressure_queue<int> q(plain());
+  CHECK(q.try_pop().why() == queue_answer::empty);
+  CHECK(q.try_push(1));
+  CHECK(q.try_push(2));
+  q.close();
+  q.close();
+  CHECK(q.try_push(3).why() == queue_answer::closed);
+  CHECK(*q.try_pop() == 1);
+  std::vector<int> rest;
+  CHECK(q.pop_batch(rest, 10).items == 1);
+  CHECK(rest == std::vector{2});
+  CHECK(q.pop().why() == queue_answer::closed);
+  CHECK(q.pop_batch(rest, 10).why == queue_answer::closed);
+  CHECK(q.drain() == 0);
+  CHECK(q.snapshot().closed);
+}
+
+TEST_CASE("queue: what is left when it is destroyed goes to the handler") {
+  recorded<char> log;
+  {
+    backpressure_queue<char> q({.order = queue_order::fifo}, log.hooks());
+    CHECK(q.try_push('a'));
+    CHECK(q.try_push('b'));
+  }
+  CHECK(log.items() == "ab");
+  CHECK(log.what[1].second == queue_drop::abandoned);
+}
+
+TEST_CASE("queue: batch: at most as many as asked for, in order; the rest stays") {
+  backpressure_queue<int> q(plain());
+  for (int i = 0; i < 5; ++i) CHECK(q.try_push(int(i)));
+  std::vector<int> out;
+  CHECK(q.try_pop_batch(out, 0).items == 0);
+  CHECK(q.pop_batch(out, 0).items == 0);
+  CHECK(q.try_pop_batch(out, 3).items == 3);
+  CHECK(q.try_pop_batch(out, 3).items == 2);
+  CHECK(out == std::vector{0, 1, 2, 3, 4});
+  CHECK(q.try_pop_batch(out, 3).why == queue_answer::empty);
+}
+
+TEST_CASE("queue: watermarks are told when they are passed, and not again before the other was") {
+  std::vector<queue_level> told;
+  std::vector<std::string> events;
+  listening listener([&](const event::state_changed& e) {
+    events.push_back(std::string(e.policy) + " " + std::string(e.name) + ": " + std::string(e.to));
+  });
+  queue_hooks<int> hooks;
+  backpressure_queue<int>* self = nullptr;
+  hooks.level = [&](queue_level l) {
+    CHECK(self->snapshot().level == l);  // may call back
+    told.push_back(l);
+  };
+  auto o = plain();
+  o.name = "jobs";
+  o.max_items = 10;
+  o.high_watermark = 0.8;
+  o.low_watermark = 0.3;
+  o.events = &listener;
+  backpressure_queue<int> q(o, hooks);
+  self = &q;
+  const auto push = [&](int n) {
+    while (n-- > 0) CHECK(q.try_push(1));
+  };
+  const auto pop = [&](int n) {
+    while (n-- > 0) CHECK(q.try_pop());
+  };
+  push(7);
+  CHECK(told.empty());
+  push(1);
+  CHECK(told == std::vector{queue_level::high});
+  push(2);
+  pop(6);
+  CHECK(told.size() == 1);
+  pop(1);
+  CHECK(told == std::vector{queue_level::high, queue_level::low});
+  push(5);
+  CHECK(told.size() == 3);
+  CHECK(events == std::vector<std::string>{"backpressure_queue jobs: high", "backpressure_queue jobs: low",
+                                           "backpressure_queue jobs: high"});
+}
+
+TEST_CASE("queue: a level callback that empties the queue: the last level told is the one that holds") {
+  std::vector<queue_level> told;
+  queue_hooks<int> hooks;
+  backpressure_queue<int>* self = nullptr;
+  hooks.level = [&](queue_level l) {
+    told.push_back(l);
+    if (l == queue_level::high) {
+      while (self->try_pop()) {
+      }
+      CHECK(told.size() == 1);  // not from inside: one at a time
+    }
+  };
+  auto o = plain();
+  o.max_items = 4;
+  o.high_watermark = 1;
+  backpressure_queue<int> q(o, hooks);
+  self = &q;
+  for (int i = 0; i < 4; ++i) CHECK(q.try_push(1));
+  CHECK(told == std::vector{queue_level::high, queue_level::low});
+}
+
+TEST_CASE("queue: reconfigure keeps what is queued, also where it is more than the new bound") {
+  recorded<char> log;
+  auto o = plain();
+  o.order = queue_order::priority;
+  backpressure_queue<char> q(o, log.hooks());
+  CHECK(q.try_push('a', {.priority = 1}, at(0ms)));
+  CHECK(q.try_push('b', {.priority = 2, .deadline = at(90ms)}, at(0ms)));
+  CHECK(q.try_push('c', {.priority = 3}, at(0ms)));
+  o.max_items = 2;
+  o.expire = true;
+  o.when_full = queue_full::drop_lowest;
+  CHECK_FALSE(q.reconfigure(o, at(1ms)));
+  CHECK(log.what.empty());
+  CHECK(q.snapshot().items == 3);
+  q.tick(at(90ms));  // expiry holds for those that were there before it
+  CHECK(log.items() == "b");
+  CHECK(q.try_push('d', {.priority = 2}, at(90ms)));
+  CHECK(log.items() == "ba");
+  CHECK(all(q, at(91ms)) == "cd");
+}
+
+TEST_CASE("queue: reconfigure: items that came while nobody read the clock are not taken for old ones") {
+  recorded<char> log;
+  auto o = plain();
+  backpressure_queue<char> q(o, log.hooks());
+  CHECK(q.try_push('a'));
+  o.codel.on = true;
+  CHECK_FALSE(q.reconfigure(o, at(1h)));
+  CHECK(q.snapshot(at(1h) + 3ms).oldest == 3ms);
+}
+
+TEST_CASE("queue: reconfigure refuses what cannot be changed, and changes nothing") {
+  backpressure_queue<char> q(plain());
+  auto o = plain();
+  o.order = queue_order::lifo;
+  CHECK(q.reconfigure(o)->text("backpressure_queue") ==
+        "backpressure_queue: order is 1; cannot be changed: 0");
+  o = plain();
+  o.turns = 5;
+  CHECK(q.reconfigure(o)->field == "turns");
+  o = plain();
+  o.expire = true;
+  o.max_items = 1;
+  CHECK(q.reconfigure(o)->field == "dropped");
+  CHECK(q.try_push('a'));
+  CHECK(q.try_push('b'));
+}

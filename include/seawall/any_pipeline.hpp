@@ -122,6 +122,7 @@ class any_layer {
   virtual std::size_t frame_size() const noexcept = 0;
   virtual any_frame* make_frame(void* where, std::uint8_t number, inner_maker<R> inner) const = 0;
   virtual std::optional<S> substitute(const attempt& a, const failure_view<S>& failure) const = 0;
+  virtual void observe(observation& o, const S& kept) const = 0;
   virtual std::optional<verdict> classify(const S& kept) const = 0;
 };
 
@@ -148,6 +149,9 @@ class layer_of final : public any_layer<R> {
     } else {
       return std::nullopt;
     }
+  }
+  void observe([[maybe_unused]] observation& o, [[maybe_unused]] const S& kept) const override {
+    if constexpr (Layer::observes) layer_.template observe<R, S>(o, kept);
   }
   std::optional<verdict> classify(const S& kept) const override {
     if constexpr (requires { layer_.classify(kept); }) {
@@ -266,6 +270,7 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
 
   static constexpr bool repeats = true;
   static constexpr bool waits = true;
+  static constexpr bool observes = true;
   static constexpr bool straight = false;
 
   /// The same layers as a static pipeline.
@@ -345,6 +350,10 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   void substitute_with(std::uint8_t source, const attempt& a, const detail::failure_view<S>& failure,
                        Start&& start) const {
     start.kept(substitute<R, S>(source, a, failure));
+  }
+  template <class, class S>
+  void observe(observation& o, const S& kept) const {
+    layers_[o.source() - 1U]->observe(o, kept);
   }
 
  private:

@@ -18,15 +18,6 @@
 
 namespace seawall {
 
-namespace detail {
-
-/// `call_options::key`.
-struct key_of_call {
-  std::string_view operator()(const call& c) const noexcept { return c.key(); }
-};
-
-}  // namespace detail
-
 /// The layer made by `cached`.
 ///
 /// Cost of a hit: a mutex (one of `shards`), a look-up, a reference count and a copy of the answer; one clock read, as for
@@ -114,7 +105,7 @@ class cached_layer : public layer_base {
       verdict out = v;
       out.degraded = degraded_;
       // What the cache knows says nothing about the dependency.
-      if (v.success) out.health = health::silent;
+      if (v.success || v.health == health::unhealthy) out.health = health::silent;
       return resolution::result_of(id, out);
     }
     resolution on_time(call& c, instant now) {

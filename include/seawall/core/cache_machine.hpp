@@ -263,7 +263,7 @@ class cache_machine {
     cache_counts sum;
     for (const auto& s : shards_) {
       const mutex_lock lock(s->mutex);
-      const cache_counts& c = s->counts;
+      const cache_counts c = s->counts;
       sum.entries += s->entries.size();
       sum.bytes += s->entries.bytes();
       sum.hits += c.hits;
@@ -350,7 +350,7 @@ class cache_machine {
     if (i == nullptr || i->value.good == nullptr) return;
     table::touch(*i);
     const entry& e = i->value;
-    const cache_times& t = s.times;
+    const cache_times t = s.times;
     a.usable_until = e.fresh_until + std::max(t.stale_while_revalidate, t.stale_if_error);
     if (now >= a.usable_until) return;
     a.what = e.good;

@@ -8,6 +8,8 @@
 #include <functional>
 #include <string_view>
 
+#include "seawall/call.hpp"
+
 namespace seawall::core {
 
 struct hashed_key {
@@ -28,5 +30,14 @@ struct hash_of_key {
 };
 
 }  // namespace seawall::core
+
+namespace seawall::detail {
+
+/// Where a call's key comes from unless the user says otherwise: `call_options::key`.
+struct key_of_call {
+  std::string_view operator()(const call& c) const noexcept { return c.key(); }
+};
+
+}  // namespace seawall::detail
 
 #endif  // SEAWALL_CORE_HASHED_KEY_HPP

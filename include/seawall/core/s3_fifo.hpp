@@ -224,9 +224,11 @@ class s3_fifo {
 
   // One entry, but not `spared`.
   void evict(item* spared, removed& out) noexcept {
-    while (!(small_.oldest != nullptr && (small_is_full() || main_.oldest == nullptr)
-                 ? evict_from_small(spared, out)
-                 : evict_from_main(spared, out))) {
+    for (bool gone = false; !gone;) {
+      const bool spares_one = spared != nullptr && spared->in_main_;
+      const bool main_has_some = main_.entries > (spares_one ? 1U : 0U);
+      const bool from_small = small_.oldest != nullptr && (small_is_full() || !main_has_some);
+      gone = from_small ? evict_from_small(spared, out) : evict_from_main(spared, out);
     }
   }
   // What was asked for again goes on to the main queue instead.

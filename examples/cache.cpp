@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//   caller --> [ cached ] --> [ retry ] --> catalogue        down from second 40 to 100
+//   caller --> [ cached ] --> [ retry ] --> [ breaker ] --> catalogue        down from second 40 to 100
 //                  |
 //                  +-- fresh for 10 s; stale for 10 s more while one call refreshes; for 60 s in place of a failure
 //

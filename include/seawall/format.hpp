@@ -116,6 +116,11 @@ inline std::string logged(const event::hedge_withheld& e) {
 inline std::string logged(const event::fallback_used& e) {
   return fmt::format("fallback '{}' used: {}", e.name, logged(e.failure));
 }
+inline std::string logged(const event::stale_served& e) {
+  const std::string why =
+      e.on_error ? "in place of a failure: " + logged(e.failure) : "while it is refreshed";
+  return fmt::format("cache '{}' [{}] served an answer {} old, {}", e.name, e.key, logged(e.age), why);
+}
 inline std::string logged(const event::state_changed& e) {
   const std::string key = e.key.empty() ? std::string() : fmt::format(" [{}]", e.key);
   return fmt::format("{} '{}'{}: {} -> {} ({})", e.policy, e.name, key, e.from, e.to, e.why);
@@ -125,11 +130,11 @@ inline std::string logged(const event::state_changed& e) {
 template <class T, class... Known>
 concept one_of = (std::same_as<T, Known> || ...);
 template <class T>
-concept loggable =
-    one_of<T, duration, instant, health, again, verdict, reason, give_up, rejection, ending, breaker_state,
-           breaker_snapshot, retry_budget_snapshot, core::window_counts, hedge_reason, hedge_withheld_by,
-           hedge_snapshot, latency_snapshot, event::rejected, event::gave_up, event::retry_scheduled,
-           event::hedged, event::hedge_withheld, event::fallback_used, event::state_changed>;
+concept loggable = one_of<T, duration, instant, health, again, verdict, reason, give_up, rejection, ending,
+                          breaker_state, breaker_snapshot, retry_budget_snapshot, core::window_counts,
+                          hedge_reason, hedge_withheld_by, hedge_snapshot, latency_snapshot, event::rejected,
+                          event::gave_up, event::retry_scheduled, event::hedged, event::hedge_withheld,
+                          event::fallback_used, event::stale_served, event::state_changed>;
 
 }  // namespace detail
 

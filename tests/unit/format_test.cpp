@@ -111,6 +111,8 @@ TEST_CASE("format: events") {
         "hedge 'h' starts attempt 2 after 10ms: delay");
   CHECK(fmt::format("{}", event::hedge_withheld{"h", hedge_withheld_by::budget, instant()}) ==
         "hedge 'h' starts no further attempt: budget");
+  CHECK(fmt::format("{}", event::stale_served{"quotes", "EURUSD", 12s, false, verdict(), instant()}) ==
+        "cache 'quotes' [EURUSD] served an answer 12s old, while it is refreshed");
   CHECK(fmt::format("{}", event::fallback_used{"cache", verdict::cancelled(), instant()}) ==
         "fallback 'cache' used: failure, silent, again never");
   CHECK(fmt::format(

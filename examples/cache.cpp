@@ -28,8 +28,11 @@ int main() {
       .max_bytes = 16 << 20,
       .size = [](const price& p) { return sizeof(price) + p->size(); },
   });
-  const auto catalogue = seawall::compose(seawall::cached(prices),
-                                          seawall::retry({.max_attempts = 2, .backoff = {.initial = 50ms}}));
+  seawall::circuit_breaker breaker({.name = "catalogue", .consecutive_failures = 4, .open_for = 20s});
+  const auto catalogue =
+      seawall::compose(seawall::cached(prices),
+                       seawall::retry({.max_attempts = 2, .backoff = {.initial = 50ms}, .pushback_max = 0s}),
+                       seawall::breaker(breaker));
 
   int asked = 0;
   const auto get_price = seawall::idempotent([&]() -> price {

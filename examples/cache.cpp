@@ -2,7 +2,7 @@
 
 //   caller --> [ cached ] --> [ retry ] --> [ breaker ] --> catalogue        down from second 40 to 100
 //                  |
-//                  +-- fresh for 10 s; stale for 10 s more while one call refreshes; for 60 s in place of a failure
+//                  +-- fresh for 10 s; stale for 10 s more while one call refreshes; for 5 min in place of a failure
 //
 // A call a second for two minutes: how many reach the catalogue, and what the callers see while it is down.
 
@@ -24,7 +24,7 @@ int main() {
       .name = "prices",
       .ttl = 10s,
       .stale_while_revalidate = 10s,
-      .stale_if_error = 60s,
+      .stale_if_error = 5min,
       .max_bytes = 16 << 20,
       .size = [](const price& p) { return sizeof(price) + p->size(); },
   });
@@ -57,6 +57,5 @@ int main() {
              fresh, degraded, failed);
   fmt::print("hits {}, refreshes {}, stale in place of a failure {}; the oldest answer was {} old\n", s.hits,
              s.refreshes, s.stale_if_error, seawall::to_text(oldest));
-  return failed == 0 && degraded > 0 && oldest < seawall::duration(70s) && prices.invalidate("sku 4711") ? 0
-                                                                                                         : 1;
+  return failed == 0 && degraded > 0 && asked < 20 && prices.invalidate("sku 4711") ? 0 : 1;
 }

@@ -64,7 +64,7 @@ struct cache_options {
   /// something does not exist (`outcome_traits::is_absent`; NOT_FOUND).
   std::function<bool(const error_type&)> keeps = nullptr;
   /// If set, nobody who can be served a stale answer waits for a new one: this is told to fetch it, elsewhere. It must not take
-  /// long.
+  /// long; what it throws ends the call.
   std::function<void(cache_refresh<R>)> refresh = nullptr;
 };
 

@@ -246,6 +246,17 @@ TEST_CASE(
   CHECK(a.got(2));
 }
 
+TEST_CASE("cache never: the deadline of the one who fetches fails those who have more time") {
+  kept k;
+  k.calls.call("k", k.calls.now() + 1s);
+  one_caller& b = k.calls.call();
+  k.calls.pass(1s);
+  k.calls.end(0, absl::DeadlineExceededError("my caller's time is over"));
+  CHECK(k.calls.started() == 2);
+  k.calls.end(1, 2);
+  CHECK(b.got(2));
+}
+
 TEST_CASE("cache never: a refresher that is cancelled wedges its key") {
   kept k;
   k.fill();

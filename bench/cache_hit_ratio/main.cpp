@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// How often a bounded cache has what it is asked for: LRU, S3-FIFO (the one that ships, core/s3_fifo.hpp) and a simple
-// W-TinyLFU, on Zipf traces, with and without scans. Prints a table in Markdown. Deterministic.
+// How often a bounded cache has what it is asked for: LRU, S3-FIFO (the one that ships, core/s3_fifo.hpp) and
+// a simple W-TinyLFU, on Zipf traces, with and without scans. Prints a table in Markdown. Deterministic.
 //
 //   bench_cache_hit_ratio [requests]
 
@@ -42,8 +42,8 @@ class zipf {
 
 enum class shape { steady, scans, drift };
 
-/// Scans: a fifth of the requests walk through keys that nobody asks for again, a thousand at a time. Drift: the ranks belong
-/// to other keys every tenth of the trace, a tenth of them each time.
+/// Scans: a fifth of the requests walk through keys that nobody asks for again, a thousand at a time. Drift:
+/// the ranks belong to other keys every tenth of the trace, a tenth of them each time.
 std::vector<key> trace(std::size_t requests, std::size_t keys, double exponent, shape s) {
   seawall::random_source random(42);
   const zipf ranks(keys, exponent);
@@ -105,8 +105,9 @@ class shipped {
   seawall::core::s3_fifo<int> table_;
 };
 
-/// Einziger, Friedman, Manes: "TinyLFU: A Highly Efficient Cache Admission Policy" (TOS 2017): a window of 1%, a segmented LRU
-/// of 99% (80% of it protected), a count-min sketch of 4-bit counters that are halved after ten times the capacity.
+/// Einziger, Friedman, Manes: "TinyLFU: A Highly Efficient Cache Admission Policy" (TOS 2017): a window of
+/// 1%, a segmented LRU of 99% (80% of it protected), a count-min sketch of 4-bit counters that are halved
+/// after ten times the capacity.
 class tiny_lfu {
  public:
   explicit tiny_lfu(std::size_t capacity)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What it costs to be served by a cache, and to lead a flight that nobody joins. The floor of a hit: the clock, a hash, one of
-// eight mutexes, a look-up, a reference count, a copy. That of a flight: the same with an entry made and removed.
+// What it costs to be served by a cache, and to lead a flight that nobody joins. The floor of a hit: the
+// clock, a hash, one of eight mutexes, a look-up, a reference count, a copy. That of a flight: the same with
+// an entry made and removed.
 
 #include <array>
 #include <functional>

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CACHE_HPP
 #define SEAWALL_CACHE_HPP
 
-// Serves answers that were given before: fresh ones without asking the dependency, stale ones while one call asks it anew, or
-// because it fails (RFC 5861). One call at a time fetches a key; others wait for it, or are served what there is. For calls that
-// share an answer without keeping it, see coalesce.hpp.
+// Serves answers that were given before: fresh ones without asking the dependency, stale ones while one call
+// asks it anew, or because it fails (RFC 5861). One call at a time fetches a key; others wait for it, or are
+// served what there is. For calls that share an answer without keeping it, see coalesce.hpp.
 
 #include <cstdint>
 #include <memory>
@@ -20,8 +20,8 @@ namespace seawall {
 
 /// The layer made by `cached`.
 ///
-/// Cost of a hit: a mutex (one of `shards`), a look-up, a reference count and a copy of the answer; one clock read, as for
-/// every call; no allocation but for what copying the answer takes.
+/// Cost of a hit: a mutex (one of `shards`), a look-up, a reference count and a copy of the answer; one clock
+/// read, as for every call; no allocation but for what copying the answer takes.
 /// Cancellation: a call that waits goes at once, and one that fetches hands on to the next.
 template <class Stored, class KeyOf>
 class cached_layer : public layer_base {
@@ -257,8 +257,8 @@ class cached_layer : public layer_base {
   [[no_unique_address]] KeyOf key_of_;
 };
 
-/// The layer. The cache is shared state and must outlive the pipeline; hence an lvalue only. Its key is `call_options::key`,
-/// or what `key_of(const seawall::call&)` says.
+/// The layer. The cache is shared state and must outlive the pipeline; hence an lvalue only. Its key is
+/// `call_options::key`, or what `key_of(const seawall::call&)` says.
 template <class R>
 cached_layer<R, detail::key_of_call> cached(cache<R>& store) {
   return {store, {}};

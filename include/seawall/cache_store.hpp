@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CACHE_STORE_HPP
 #define SEAWALL_CACHE_STORE_HPP
 
-// The answers that a cache keeps, by key, bounded by entries and bytes; and who fetches them. Can be used alone; cache.hpp
-// has the layer that serves them to the calls of a pipeline.
+// The answers that a cache keeps, by key, bounded by entries and bytes; and who fetches them. Can be used
+// alone; cache.hpp has the layer that serves them to the calls of a pipeline.
 
 #include <cstddef>
 #include <cstdint>
@@ -38,8 +38,8 @@ struct cache_options {
   duration stale_while_revalidate =
       {};                        ///< after the TTL, served for so long while one call refreshes; not negative
   duration stale_if_error = {};  ///< after the TTL, served for so long in place of a failure; not negative
-  /// Failures that are answers ("not found") are kept for so long; 0: not at all. They never take the place of a good answer:
-  /// they hide it.
+  /// Failures that are answers ("not found") are kept for so long; 0: not at all. They never take the place
+  /// of a good answer: they hide it.
   duration negative_ttl = {};
   /// Who fetches does so alone for so long; then, another may. Positive.
   duration lease = std::chrono::seconds(60);
@@ -49,22 +49,22 @@ struct cache_options {
   std::size_t max_fetches =
       1024;  ///< keys that are being fetched: beyond, calls fetch for themselves; at least `shards`
   std::size_t max_waiting = 1024;  ///< calls that wait for one key's fetch: beyond, they fetch for themselves
-  /// Parts with a mutex of their own, among which all bounds are divided evenly: no entry is larger than `max_bytes` / `shards`.
-  /// [1, 256]; fixed for the life of the cache.
+  /// Parts with a mutex of their own, among which all bounds are divided evenly: no entry is larger than
+  /// `max_bytes` / `shards`. [1, 256]; fixed for the life of the cache.
   unsigned shards = 8;
 
   // Functions: fixed for the life of the cache; called from several threads, with no lock held.
 
   /// Bytes of a good answer, its own size included; `sizeof(R)` if not set.
   std::function<std::size_t(const R&)> size = nullptr;
-  /// An answer's own TTL (a response that says how long it is good); `ttl` where it says nothing. One that is not positive
-  /// is not kept.
+  /// An answer's own TTL (a response that says how long it is good); `ttl` where it says nothing. One that is
+  /// not positive is not kept.
   std::function<std::optional<duration>(const R&)> ttl_of = nullptr;
-  /// Which failures are worth keeping, of those with which a healthy dependency has said no. If not set: those that say that
-  /// something does not exist (`outcome_traits::is_absent`; NOT_FOUND).
+  /// Which failures are worth keeping, of those with which a healthy dependency has said no. If not set:
+  /// those that say that something does not exist (`outcome_traits::is_absent`; NOT_FOUND).
   std::function<bool(const error_type&)> keeps = nullptr;
-  /// If set, nobody who can be served a stale answer waits for a new one: this is told to fetch it, elsewhere. It must not take
-  /// long; what it throws ends the call.
+  /// If set, nobody who can be served a stale answer waits for a new one: this is told to fetch it,
+  /// elsewhere. It must not take long; what it throws ends the call.
   std::function<void(cache_refresh<R>)> refresh = nullptr;
 };
 
@@ -168,7 +168,8 @@ struct cache_state {
     return a;
   }
 
-  // What throws here must not cost the caller an answer that it has: it is not kept, and the next call fetches.
+  // What throws here must not cost the caller an answer that it has: it is not kept, and the next call
+  // fetches.
   void settle(const core::hashed_key& key, const core::cache_machine::fetch& f, const S& kept,
               const verdict& v, instant now, double draw) noexcept {
 #if defined(__cpp_exceptions)
@@ -214,12 +215,15 @@ class cache_answer {
   duration age_;
 };
 
-/// Answers by key, and who fetches them; shared by all pipelines in which it stands. A handle: moving it leaves layers valid.
+/// Answers by key, and who fetches them; shared by all pipelines in which it stands. A handle: moving it
+/// leaves layers valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
-/// Thread safety: distinct and shared objects safe; moving is not. Answers are copied from several threads at once.
-/// Cost: see `core::cache_machine`; an entry takes about 300 bytes beside key and answer, and 16 to 32 for what it once pushed out.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
+/// Thread safety: distinct and shared objects safe; moving is not. Answers are copied from several threads at
+/// once.
+/// Cost: see `core::cache_machine`; an entry takes about 300 bytes beside key and answer, and 16 to 32 for
+/// what it once pushed out.
 template <class R>
 class cache {
   using S = typename detail::stored_as<R>::type;
@@ -237,14 +241,15 @@ class cache {
     return Creator::make(std::move(options));
   }
 
-  /// What can be served: fresh, negative, or stale within `stale_while_revalidate`. Nobody is told to refresh it.
+  /// What can be served: fresh, negative, or stale within `stale_while_revalidate`. Nobody is told to refresh
+  /// it.
   cache_answer<R> get(std::string_view key, instant now) const {
     return {state_->machine.find_stale(core::hashed_key(key), now), now};
   }
   cache_answer<R> get(std::string_view key) const { return get(key, steady_clock::now()); }
 
-  /// Keeps `answer`, which those who wait for `key` get, and which no fetch under way replaces. A failure is kept as a negative
-  /// answer if it is one. False: it is none that is kept.
+  /// Keeps `answer`, which those who wait for `key` get, and which no fetch under way replaces. A failure is
+  /// kept as a negative answer if it is one. False: it is none that is kept.
   /// Errors: what copying or measuring throws; then nothing has changed.
   bool put(std::string_view key, R answer, instant now) {
     return store(key, detail::stored_as<R>::keep([&]() -> R { return std::move(answer); }), now);
@@ -276,8 +281,9 @@ class cache {
   }
   const std::string& name() const noexcept { return state_->machine.name(); }
 
-  /// New times and bounds from now on; answers and fetches are kept, as far as there is room. The TTL is that with which an answer
-  /// was stored. Name, shards and functions are fixed. Returns what is wrong with the options, in which case nothing has changed.
+  /// New times and bounds from now on; answers and fetches are kept, as far as there is room. The TTL is that
+  /// with which an answer was stored. Name, shards and functions are fixed. Returns what is wrong with the
+  /// options, in which case nothing has changed.
   std::optional<option_error> reconfigure(const cache_options<R>& options) {
     if (auto error = validate(options)) return error;
     const unsigned shards = state_->machine.shards();
@@ -305,8 +311,8 @@ class cache {
   std::unique_ptr<detail::cache_state<R>> state_;
 };
 
-/// A fetch that `cache_options::refresh` has been asked for, for as long as the lease. Move-only; dropping it without a result
-/// lets the next call ask again. The cache must outlive it.
+/// A fetch that `cache_options::refresh` has been asked for, for as long as the lease. Move-only; dropping it
+/// without a result lets the next call ask again. The cache must outlive it.
 ///
 /// Thread safety: distinct objects safe.
 template <class R>
@@ -330,7 +336,8 @@ class cache_refresh {
   ~cache_refresh() { drop(); }
 
   const std::string& key() const noexcept { return key_; }
-  /// The result of the fetch: kept if it is one that is kept. Not after an invalidation, nor over something newer.
+  /// The result of the fetch: kept if it is one that is kept. Not after an invalidation, nor over something
+  /// newer.
   void put(R result, instant now) {
     if (state_ == nullptr) return;
     const S kept = detail::stored_as<R>::keep([&]() -> R { return std::move(result); });

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_COALESCE_HPP
 #define SEAWALL_COALESCE_HPP
 
-// Single flight: of several calls with one key that are under way at once, one does the work and the others get a copy of its
-// result. Nothing is kept once they have it: for that, see cache.hpp.
+// Single flight: of several calls with one key that are under way at once, one does the work and the others
+// get a copy of its result. Nothing is kept once they have it: for that, see cache.hpp.
 
 #include <atomic>
 #include <cstdint>
@@ -96,10 +96,11 @@ struct coalesce_state {
 
 }  // namespace detail
 
-/// Which calls are under way, by key, whose operations return R; shared by all pipelines in which it stands. A handle: moving it leaves layers valid.
+/// Which calls are under way, by key, whose operations return R; shared by all pipelines in which it stands.
+/// A handle: moving it leaves layers valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
 /// Thread safety: distinct and shared objects safe; moving is not.
 /// Cost: see `core::flight_group`.
 template <class R>
@@ -130,8 +131,8 @@ class coalescer {
   }
   const std::string& name() const noexcept { return state_->group.name(); }
 
-  /// New rules and bounds from now on; what is under way goes on. Name and shards are fixed. Returns what is wrong with the options,
-  /// in which case nothing has changed.
+  /// New rules and bounds from now on; what is under way goes on. Name and shards are fixed. Returns what is
+  /// wrong with the options, in which case nothing has changed.
   std::optional<option_error> reconfigure(const coalesce_options& options) {
     if (auto error = validate(options)) return error;
     const unsigned shards = state_->group.shards();
@@ -152,9 +153,10 @@ class coalescer {
 
 /// The layer made by `coalesce`.
 ///
-/// Cost of a call that nobody joins: two mutexes, a look-up each, and an allocation or two; its result is not copied. Who joins
-/// costs one copy to share, and one of its own.
-/// Cancellation: a call that waits goes at once, and nobody else notices; one that leads hands on to the next.
+/// Cost of a call that nobody joins: two mutexes, a look-up each, and an allocation or two; its result is not
+/// copied. Who joins costs one copy to share, and one of its own.
+/// Cancellation: a call that waits goes at once, and nobody else notices; one that leads hands on to the
+/// next.
 template <class Shared, class KeyOf>
 class coalesce_layer : public layer_base {
   using group = core::flight_group;
@@ -194,7 +196,8 @@ class coalesce_layer : public layer_base {
     check_result<R>();
     start.kept(copy<S>(failure.held()));
   }
-  /// A result that cannot be copied for others (the copy throws) is still the caller's own: the next one does the work.
+  /// A result that cannot be copied for others (the copy throws) is still the caller's own: the next one does
+  /// the work.
   template <class R, class S>
   void observe(observation& o, const S& kept) const noexcept {
     check_result<R>();
@@ -368,8 +371,8 @@ class coalesce_layer : public layer_base {
   [[no_unique_address]] KeyOf key_of_;
 };
 
-/// The layer. What is under way is shared state and must outlive the pipeline; hence an lvalue only. Its key is
-/// `call_options::key`, or what `key_of(const seawall::call&)` says.
+/// The layer. What is under way is shared state and must outlive the pipeline; hence an lvalue only. Its key
+/// is `call_options::key`, or what `key_of(const seawall::call&)` says.
 template <class R>
 coalesce_layer<R, detail::key_of_call> coalesce(coalescer<R>& flights) {
   return {flights, {}};

@@ -56,8 +56,8 @@ struct dependency {
   }
 };
 
-/// Calls with random keys from all threads; what is answered must be the answer to the key. `often(thread, random)` comes in
-/// between.
+/// Calls with random keys from all threads; what is answered must be the answer to the key. `often(thread,
+/// random)` comes in between.
 template <class Pipeline, class Often>
 void call_from_all(const Pipeline& p, dependency& d, Often often) {
   std::atomic<int> wrong{0};

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_TESTS_SUPPORT_MANY_CALLERS_HPP
 #define SEAWALL_TESTS_SUPPORT_MANY_CALLERS_HPP
 
-// Several calls of one pipeline at once, in virtual time. Each attempt waits until the test ends it; attempts are numbered from
-// 0 in the order in which they were started, whoever's they are.
+// Several calls of one pipeline at once, in virtual time. Each attempt waits until the test ends it; attempts
+// are numbered from 0 in the order in which they were started, whoever's they are.
 
 #include <cstddef>
 #include <deque>

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CORE_CACHE_MACHINE_HPP
 #define SEAWALL_CORE_CACHE_MACHINE_HPP
 
-// The cache as a machine: it is told the time, and says for each call whether there is an answer, fresh or stale (RFC 5861),
-// who fetches a new one, and who waits for that. Answers are opaque here; what they mean, the typed side knows (cache.hpp).
+// The cache as a machine: it is told the time, and says for each call whether there is an answer, fresh or
+// stale (RFC 5861), who fetches a new one, and who waits for that. Answers are opaque here; what they mean,
+// the typed side knows (cache.hpp).
 
 #include <algorithm>
 #include <atomic>
@@ -50,8 +51,8 @@ struct cache_counts {
 
 /// Guarantees:
 /// 1. A key has at most one refresh under way whose lease has not run out.
-/// 2. What a fetch brings never takes the place of what was put, nor of what was fetched, after it had begun; after an
-///    invalidation, nothing is stored that was asked for before.
+/// 2. What a fetch brings never takes the place of what was put, nor of what was fetched, after it had begun;
+///    after an invalidation, nothing is stored that was asked for before.
 /// 3. A failure, and a negative answer, leave the good answer as it was.
 ///
 /// Thread safety: shared objects safe. Wakers: see `wait_list`.
@@ -158,7 +159,8 @@ class cache_machine {
     return a;
   }
 
-  /// Who waits looks again: `wait`, `fetch`, `answered` or `failed`. Unless it waits on, it has left its place.
+  /// Who waits looks again: `wait`, `fetch`, `answered` or `failed`. Unless it waits on, it has left its
+  /// place.
   answer look(const hashed_key& key, place& p, instant now) noexcept {
     shard& s = shard_of(key);
     const mutex_lock lock(s.mutex);
@@ -182,8 +184,8 @@ class cache_machine {
     s.flights.leave(p);
   }
 
-  /// A fetch has ended: it is stored, if nothing newer is there, and goes to those who wait. Errors: where memory is short,
-  /// throws; then nothing has changed.
+  /// A fetch has ended: it is stored, if nothing newer is there, and goes to those who wait. Errors: where
+  /// memory is short, throws; then nothing has changed.
   void settle(const hashed_key& key, const fetch& f, instant now, const arrival& a) {
     shard& s = shard_of(key);
     discarded out;

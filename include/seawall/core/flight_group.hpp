@@ -2,7 +2,8 @@
 #ifndef SEAWALL_CORE_FLIGHT_GROUP_HPP
 #define SEAWALL_CORE_FLIGHT_GROUP_HPP
 
-// The shared state of a coalescing layer: flights by key (single_flight.hpp), in parts that have a mutex each.
+// The shared state of a coalescing layer: flights by key (single_flight.hpp), in parts that have a mutex
+// each.
 
 #include <cstddef>
 #include <cstdint>
@@ -72,7 +73,8 @@ class flight_group {
     s.flights.leave(p);
   }
 
-  /// The leader is done. Nobody waits: the flight is over, and there is nothing to share. Else nothing has happened.
+  /// The leader is done. Nobody waits: the flight is over, and there is nothing to share. Else nothing has
+  /// happened.
   bool land_alone(const hashed_key& key, std::uint64_t number) noexcept {
     shard& s = shard_of(key);
     const mutex_lock lock(s.mutex);

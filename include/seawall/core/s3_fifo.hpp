@@ -2,9 +2,10 @@
 #ifndef SEAWALL_CORE_S3_FIFO_HPP
 #define SEAWALL_CORE_S3_FIFO_HPP
 
-// A bounded table of keys and values that decides what to forget: S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: "FIFO queues are
-// all you need for cache eviction", SOSP 2023). Three queues: a small one through which what is asked for once falls out
-// again, a main one for the rest, and the hashes of what fell out of the small one lately. docs/cache.md has it measured.
+// A bounded table of keys and values that decides what to forget: S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi:
+// "FIFO queues are all you need for cache eviction", SOSP 2023). Three queues: a small one through which what
+// is asked for once falls out again, a main one for the rest, and the hashes of what fell out of the small
+// one lately. docs/cache.md has it measured.
 
 #include <algorithm>
 #include <bit>
@@ -20,8 +21,8 @@
 
 namespace seawall::core {
 
-/// The hashes of the last so many keys; now and then (a set of four is full) one is forgotten early. Memory: 16 to 32 bytes
-/// a key, allocated once.
+/// The hashes of the last so many keys; now and then (a set of four is full) one is forgotten early. Memory:
+/// 16 to 32 bytes a key, allocated once.
 class ghost_list {
  public:
   explicit ghost_list(std::size_t capacity)
@@ -77,7 +78,8 @@ class ghost_list {
 
 /// Guarantees: never more entries, nor more bytes, than the limits; what is put is there afterwards.
 ///
-/// Thread safety: none; the owner's mutex. Cost: constant; an entry that is found costs a hash table look-up and a counter.
+/// Thread safety: none; the owner's mutex. Cost: constant; an entry that is found costs a hash table look-up
+/// and a counter.
 /// Errors: where memory is short, `put` throws and has changed nothing.
 template <class Value>
 class s3_fifo {
@@ -144,7 +146,8 @@ class s3_fifo {
 
   bool fits(std::size_t bytes) const noexcept { return bytes <= max_bytes_; }
 
-  /// The entry of `key`, which takes `bytes` from now on (they fit); made if it is not there, with an empty value.
+  /// The entry of `key`, which takes `bytes` from now on (they fit); made if it is not there, with an empty
+  /// value.
   item& put(const hashed_key& key, std::size_t bytes, removed& out) {
     if (item* const known = find(key)) {
       resize(*known, bytes, out);

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_SINGLE_FLIGHT_HPP
 #define SEAWALL_CORE_SINGLE_FLIGHT_HPP
 
-// Of several calls with one key, which one does the work: the leader, for as long as its lease. The others wait for how its
-// flight ends, each with a place in a wait list. Who leads no more (it has left, its lease is over) changes nothing: its
-// number has been given up.
+// Of several calls with one key, which one does the work: the leader, for as long as its lease. The others
+// wait for how its flight ends, each with a place in a wait list. Who leads no more (it has left, its lease
+// is over) changes nothing: its number has been given up.
 
 #include <cstddef>
 #include <cstdint>
@@ -41,12 +41,14 @@ struct single_flight_limits {
 
 /// Guarantees:
 /// 1. A key has at most one leader whose lease has not run out.
-/// 2. A flight whose leader has left, or lost its lease, is led by whoever looks next. The first who waits is poked, and the
-///    next one if that one leaves before it has looked.
-/// 3. No more keys and waiters than the limits say, but for flights that have landed: those are as many as have waited.
+/// 2. A flight whose leader has left, or lost its lease, is led by whoever looks next. The first who waits is
+///    poked, and the next one if that one leaves before it has looked.
+/// 3. No more keys and waiters than the limits say, but for flights that have landed: those are as many as
+///    have waited.
 ///
 /// Thread safety: none of its own; the owner's mutex, under which wakers are poked.
-/// Cost: a look-up; the first of a key allocates. Errors: where memory is short, `join` throws and has changed nothing.
+/// Cost: a look-up; the first of a key allocates. Errors: where memory is short, `join` throws and has
+/// changed nothing.
 class single_flight {
  public:
   class place;
@@ -61,7 +63,8 @@ class single_flight {
 
   explicit single_flight(const single_flight_limits& limits) : limits_(limits) {}
 
-  /// A call comes. Who may not wait gives no place. `alone`: there is a leader and no room to wait, or no room for the key.
+  /// A call comes. Who may not wait gives no place. `alone`: there is a leader and no room to wait, or no
+  /// room for the key.
   seen join(const hashed_key& key, instant now, place* p) {
     const auto found = index_.find(key);
     if (found == index_.end()) return depart(key, now);

@@ -10,6 +10,7 @@ option(SEAWALL_WERROR "Treat warnings as errors" OFF)
 set(SEAWALL_SANITIZE "" CACHE STRING "Sanitizers for tests and examples: 'address,undefined' or 'thread'")
 option(SEAWALL_TEST_RUNTIME_ONLY "Leave out the tests that do not run the library (headers, compile errors, consumers)" OFF)
 set(SEAWALL_TEST_FOLDERS "" CACHE STRING "Folders of tests/ whose programs are built; empty: all of them")
+option(SEAWALL_TEST_PCH_ALL "Precompile all of seawall for the tests: faster, but hides an include that is forgotten" OFF)
 option(SEAWALL_TEST_BUILD "Add a test that builds everything, so that a broken build shows in CTest's summary" OFF)
 set(SEAWALL_TEST_PREFIX "" CACHE STRING "Put before the name of every test, to tell configurations apart in one CTest run")
 
@@ -33,7 +34,14 @@ if(SEAWALL_CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
       "CCACHE_NOHASHDIR=true" "${SEAWALL_CCACHE}")
 endif()
 
-# What every program of this project is built with; never exported.
+# What every program of this project is built with; never exported. With a sanitizer, optimising doubles the time it takes to
+# compile; it pays only for programs that run for long.
+define_property(TARGET PROPERTY SEAWALL_RUNS_LONG BRIEF_DOCS "Runs for long"
+                FULL_DOCS "Optimised also where a sanitizer is")
+set(debug_level -O1)
+if(SEAWALL_SANITIZE)
+  set(debug_level "$<IF:$<BOOL:$<TARGET_PROPERTY:SEAWALL_RUNS_LONG>>,-O1,-O0>")
+endif()
 add_library(seawall_dev INTERFACE)
 target_compile_options(
   seawall_dev
@@ -43,7 +51,7 @@ target_compile_options(
             -Wshadow
             $<$<CXX_COMPILER_ID:Clang,AppleClang>:-Wthread-safety>
             $<$<BOOL:${SEAWALL_WERROR}>:-Werror>
-            $<$<CONFIG:Debug>:-O1>)
+            $<$<CONFIG:Debug>:${debug_level}>)
 # GCC 12 invents these in code of the standard library and Abseil as soon as it optimises.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
   target_compile_options(seawall_dev INTERFACE -Wno-maybe-uninitialized -Wno-restrict)

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <concepts>
 #include <unordered_set>
+#include <utility>
+
+#include "rendering.hpp"
 
 namespace drill {
 namespace {
@@ -19,6 +22,7 @@ void count(const customer& c, figures& f) {
     case outcome::full: ++f.full; break;
     case outcome::degraded: ++f.degraded; break;
     case outcome::error: ++f.errors; break;
+    case outcome::refused: ++f.errors, ++f.refused; break;
     case outcome::gave_up:
     case outcome::not_sent: ++f.unanswered; break;
   }
@@ -26,44 +30,96 @@ void count(const customer& c, figures& f) {
   for (const dependency d : all_dependencies) f.degraded_by[d] += c.degraded[d] ? 1 : 0;
 }
 
-/// Attempts to `d` up to `t`, linear between samples.
-double attempts_until(const std::vector<shop_sample>& samples, dependency d, microseconds t) {
+/// What `counter` had counted up to `t`, linear between samples.
+template <std::invocable<const shop_stats&> Counter>
+double counted_until(const std::vector<shop_sample>& samples, Counter counter, microseconds t) {
   const auto after = std::lower_bound(samples.begin(), samples.end(), t,
                                       [](const shop_sample& s, microseconds at) { return s.at < at; });
   if (samples.empty()) return 0;
-  if (after == samples.end()) return static_cast<double>(samples.back().stats.of[d].attempts);
-  const double until_after = static_cast<double>(after->stats.of[d].attempts);
+  if (after == samples.end()) return counter(samples.back().stats);
+  const double until_after = counter(after->stats);
   if (after == samples.begin()) return until_after;
   const shop_sample& before = *std::prev(after);
-  const double until_before = static_cast<double>(before.stats.of[d].attempts);
+  const double until_before = counter(before.stats);
   return until_before +
          (until_after - until_before) * seconds(t - before.at) / seconds(after->at - before.at);
 }
 
-double attempts_per_s(const run_record& r, dependency d, time_span when) {
+template <std::invocable<const shop_stats&> Counter>
+double counted_per_s(const run_record& r, Counter counter, time_span when) {
   if (when.length() <= microseconds(0)) return 0;
-  return (attempts_until(r.shop, d, when.end) - attempts_until(r.shop, d, when.begin)) /
+  return (counted_until(r.shop, counter, when.end) - counted_until(r.shop, counter, when.begin)) /
          seconds(when.length());
 }
 
+double attempts_per_s(const run_record& r, dependency d, time_span when) {
+  return counted_per_s(
+      r, [d](const shop_stats& s) { return static_cast<double>(s.of[d].attempts); }, when);
+}
+
+constexpr auto coming = [](const customer& c) { return c.came_at; };
+constexpr auto leaving = [](const customer& c) { return c.came_at + c.waited; };
+
 /// Of those for whom `moment` lies within `when`.
 template <std::invocable<const customer&> Moment>
-figures figures_of(const run_record& r, time_span when, Moment moment) {
+figures figures_of(const std::vector<customer>& visitors, time_span when, Moment moment) {
   figures f{.when = when};
   std::vector<microseconds> waited;
   std::vector<microseconds> waited_all;
-  for (const customer& c : r.customers) {
+  std::vector<microseconds> waited_for_nothing;
+  for (const customer& c : visitors) {
     if (!when.contains(moment(c))) continue;
     count(c, f);
     waited_all.push_back(c.waited);
-    if (c.how != outcome::error) waited.push_back(c.waited);
+    if (!is_answered(c.how)) waited_for_nothing.push_back(c.waited);
+    if (!is_error_page(c.how)) waited.push_back(c.waited);
   }
   f.p50 = percentile(waited, 0.5);
   f.p99 = percentile(waited, 0.99);
   f.max = percentile(waited, 1);
-  f.p99_of_all = percentile(waited_all, 0.99);
-  for (const dependency d : all_dependencies) f.attempts_per_s[d] = attempts_per_s(r, d, when);
+  f.p99_of_all = percentile(std::move(waited_all), 0.99);
+  f.p99_of_failed = percentile(std::move(waited_for_nothing), 0.99);
   return f;
+}
+
+figures with_attempts(const run_record& r, figures f) {
+  for (const dependency d : all_dependencies) f.attempts_per_s[d] = attempts_per_s(r, d, f.when);
+  return f;
+}
+
+/// Those who really asked.
+double sent(const std::vector<customer>& visitors, time_span when) {
+  return static_cast<double>(std::count_if(visitors.begin(), visitors.end(), [when](const customer& c) {
+    return c.how != outcome::not_sent && when.contains(c.came_at);
+  }));
+}
+
+/// Workers' time within `when` for pages that found their visitors waiting. A page is rendered just before it
+/// is there.
+double served_s(const std::vector<customer>& visitors, microseconds page_takes, time_span when) {
+  microseconds sum{0};
+  for (const customer& c : visitors) {
+    if (!is_answered(c.how)) continue;
+    const microseconds begin = std::max(leaving(c) - page_takes, when.begin);
+    sum += std::max(std::min(leaving(c), when.end) - begin, microseconds(0));
+  }
+  return seconds(sum);
+}
+
+overload overload_in(const run_record& r, const played_act& a) {
+  overload o{
+      .act = a.what.title, .checkout = figures_within(r, a.when), .browsing = browsing_within(r, a.when)};
+  const double capacity_s = static_cast<double>(render_workers) * seconds(a.when.length());
+  if (capacity_s <= 0) return o;
+  const auto rendering = [](const shop_stats& s) { return seconds(s.rendering); };
+  o.offered = (sent(r.customers, a.when) * seconds(checkout_page_takes) +
+               sent(r.browsers, a.when) * seconds(product_page_takes)) /
+              capacity_s;
+  o.rendered = counted_per_s(r, rendering, a.when) / static_cast<double>(render_workers);
+  o.served = (served_s(r.customers, checkout_page_takes, a.when) +
+              served_s(r.browsers, product_page_takes, a.when)) /
+             capacity_s;
+  return o;
 }
 
 isolation isolation_in(const run_record& r, const played_act& a) {
@@ -84,6 +140,22 @@ isolation isolation_in(const run_record& r, const played_act& a) {
   return i;
 }
 
+// Chaos is switched on after the act has begun, and off before it ends.
+inner_chaos inner_chaos_in(const run_record& r, const played_act& a) {
+  inner_chaos c{.act = a.what.title, .checkout = figures_within(r, a.when), .injected = {}};
+  if (r.shop.empty()) return c;
+  chaos_stats before;
+  chaos_stats until_end;
+  for (const shop_sample& s : r.shop) {
+    if (s.at < a.when.begin) before = s.stats.chaos;
+    until_end = s.stats.chaos;
+    if (s.at >= a.when.end) break;
+  }
+  c.injected = until_end - before;
+  c.outside = r.shop.back().stats.chaos.faults() - c.injected.faults();
+  return c;
+}
+
 }  // namespace
 
 microseconds percentile(std::vector<microseconds> values, double share) {
@@ -95,11 +167,17 @@ microseconds percentile(std::vector<microseconds> values, double share) {
 }
 
 figures figures_within(const run_record& r, time_span when) {
-  return figures_of(r, when, [](const customer& c) { return c.came_at; });
+  return with_attempts(r, figures_of(r.customers, when, coming));
 }
 
 figures figures_ended_within(const run_record& r, time_span when) {
-  return figures_of(r, when, [](const customer& c) { return c.came_at + c.waited; });
+  return with_attempts(r, figures_of(r.customers, when, leaving));
+}
+
+figures browsing_within(const run_record& r, time_span when) { return figures_of(r.browsers, when, coming); }
+
+figures browsing_ended_within(const run_record& r, time_span when) {
+  return figures_of(r.browsers, when, leaving);
 }
 
 std::vector<figures> figures_by_act(const run_record& r) {
@@ -143,6 +221,20 @@ std::vector<isolation> isolations(const run_record& r) {
     if (is_dead(a.what.what)) all.push_back(isolation_in(r, a));
   }
   return all;
+}
+
+std::optional<overload> overload_of(const run_record& r) {
+  for (const played_act& a : r.acts) {
+    if (a.what.what == trouble::overload) return overload_in(r, a);
+  }
+  return std::nullopt;
+}
+
+std::optional<inner_chaos> inner_chaos_of(const run_record& r) {
+  for (const played_act& a : r.acts) {
+    if (a.what.what == trouble::chaos) return inner_chaos_in(r, a);
+  }
+  return std::nullopt;
 }
 
 reconciliation reconcile(const run_record& r) {

@@ -25,6 +25,7 @@ struct figures {
   std::uint64_t full = 0;
   std::uint64_t degraded = 0;
   std::uint64_t errors = 0;
+  std::uint64_t refused = 0;     ///< of the errors, those who were told when to come back
   std::uint64_t unanswered = 0;  ///< gave up, or could not even be sent
   per_dependency<std::uint64_t> degraded_by = {};
   /// Of those who were answered or gave up. A customer who gave up has waited for the whole patience, at
@@ -34,6 +35,8 @@ struct figures {
   std::chrono::microseconds max{0};
   /// Of everybody, error pages too.
   std::chrono::microseconds p99_of_all{0};
+  /// Of those who left with nothing: how long it took to tell them, or they waited in vain.
+  std::chrono::microseconds p99_of_failed{0};
   per_dependency<double> attempts_per_s = {};
 
   double availability() const { return offered == 0 ? 0 : static_cast<double>(full + degraded) / offered; }
@@ -46,6 +49,10 @@ figures figures_within(const run_record& r, time_span when);
 
 /// Of those who were answered, or gave up, within `when`: what one can know while it goes on.
 figures figures_ended_within(const run_record& r, time_span when);
+
+/// The same of those who only browse.
+figures browsing_within(const run_record& r, time_span when);
+figures browsing_ended_within(const run_record& r, time_span when);
 
 std::vector<figures> figures_by_act(const run_record& r);
 
@@ -74,6 +81,31 @@ struct isolation {
 };
 
 std::vector<isolation> isolations(const run_record& r);
+
+/// How the shop fared while far more was asked of its render workers than they can do. The shares are
+/// workers' time, of all that they have: 4 is four times what can be done, whoever asks for it.
+struct overload {
+  std::string act;
+  figures checkout;
+  figures browsing;
+  double offered = 0;   ///< asked for, and really sent
+  double rendered = 0;  ///< spent, also on pages for visitors who had left
+  double served = 0;    ///< spent on pages that reached somebody who still waited for them
+};
+
+/// Nothing if the run had no such act.
+std::optional<overload> overload_of(const run_record& r);
+
+/// How the shop fared while its own calls suffered.
+struct inner_chaos {
+  std::string act;
+  figures checkout;
+  chaos_stats injected;       ///< in the act
+  std::uint64_t outside = 0;  ///< faults before and after it
+};
+
+/// Nothing if the run had no such act.
+std::optional<inner_chaos> inner_chaos_of(const run_record& r);
 
 /// The customers' view of their orders against the books of payment.
 struct reconciliation {

@@ -2,7 +2,7 @@
 #ifndef SEAWALL_DRILL_CHECKOUT_HPP
 #define SEAWALL_DRILL_CHECKOUT_HPP
 
-// What a checkout is, and what customers and shop agree on. Both storefronts keep to it.
+// What a checkout is and what browsing is, and what visitors and shop agree on. Both storefronts keep to it.
 
 #include <chrono>
 #include <cstdint>
@@ -16,6 +16,9 @@ namespace drill {
 /// A customer closes the page when no answer has come after this long.
 inline constexpr std::chrono::milliseconds customer_patience{2000};
 
+/// Who only looks around leaves sooner.
+inline constexpr std::chrono::milliseconds browser_patience{1000};
+
 /// What the storefront with seawall gives itself for one checkout.
 inline constexpr std::chrono::milliseconds checkout_deadline{1000};
 
@@ -23,6 +26,11 @@ struct checkout_answer {
   bool accepted = false;  ///< false: the customer sees an error page
   std::string page = {};
   per_dependency<bool> degraded = {};  ///< answered without this dependency
+};
+
+struct product_answer {
+  bool refused = false;  ///< the visitor sees "come back later", with a status and a header that say so
+  std::string page = {};
 };
 
 /// The way of calling dependencies that a storefront process is started with.

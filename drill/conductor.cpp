@@ -9,12 +9,14 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "child_process.hpp"
 #include "load.hpp"
 #include "port.hpp"
+#include "rendering.hpp"
 #include <fmt/format.h>
 
 namespace drill {
@@ -29,6 +31,7 @@ volatile std::sig_atomic_t interrupt_seen = 0;
 constexpr milliseconds tick{20};
 constexpr milliseconds sampling{100};
 constexpr milliseconds payment_drain_limit{20'000};
+constexpr milliseconds getting_ready{100};  ///< to start a thread for everyone who may have to wait
 
 /// The four processes and their ports.
 class company {
@@ -41,24 +44,30 @@ class company {
       arguments.push_back("--" + std::string(name_of(d)));
       arguments.push_back(std::to_string(ports_[d].number()));
     }
+    arguments.push_back("--seed");
+    arguments.push_back(std::to_string(seed_ + all_dependencies.size()));
     shop_ = child_process::start(fmt::format("{} storefront", name_of(kind)), arguments);
   }
 
   void begin(const act& a) {
     switch (a.what) {
-      case trouble::none: break;
+      case trouble::none:
+      case trouble::overload: break;  // the crowd knows when to come
       case trouble::faulty: tell(a.victim, a.does); break;
       case trouble::hung: children_[a.victim].suspend(); break;
       case trouble::killed: children_[a.victim].kill_now(); break;
+      case trouble::chaos: tell_shop("chaos on"); break;
     }
   }
 
   void end(const act& a) {
     switch (a.what) {
-      case trouble::none: break;
+      case trouble::none:
+      case trouble::overload: break;
       case trouble::faulty: tell(a.victim, {}); break;
       case trouble::hung: children_[a.victim].resume(); break;
       case trouble::killed: start(a.victim); break;
+      case trouble::chaos: tell_shop("chaos off"); break;
     }
   }
 
@@ -100,6 +109,11 @@ class company {
     }
   }
 
+  void tell_shop(std::string_view words) {
+    if (shop_.ask(words, milliseconds(2000)) != "done")
+      throw std::runtime_error("the storefront does not obey");
+  }
+
   const std::uint64_t seed_;
   reserved_port shop_port_;
   per_dependency<reserved_port> ports_;
@@ -107,12 +121,34 @@ class company {
   child_process shop_;
 };
 
+/// Who comes in the plan's overload act, or nobody if it has none.
+load crowd_in(const std::vector<act>& plan, const load& customers) {
+  load crowd{.what = visit::browsing,
+             .port = customers.port,
+             .per_s = browsing_per_s(customers.per_s),
+             .begins = customers.begins,
+             .lasts = microseconds(0)};
+  for (const act& a : plan) {
+    if (a.what == trouble::overload) {
+      crowd.lasts = a.lasts;
+      break;
+    }
+    crowd.begins += a.lasts;
+  }
+  return crowd;
+}
+
 class run {
  public:
   run(shop_kind kind, const options& o, spectator& watching)
       : plan_(timeline(o.pace)),
         company_(kind, o.seed),
-        load_(company_.shop_port(), o.rate_per_s),
+        expected_{.what = visit::checkout,
+                  .port = company_.shop_port(),
+                  .per_s = o.rate_per_s,
+                  .begins = clock::now() + getting_ready},
+        load_(expected_),
+        crowd_(crowd_in(plan_, expected_)),
         watching_(watching) {
     record_.kind = kind;
   }
@@ -124,6 +160,7 @@ class run {
     std::this_thread::sleep_until(load_.began());
     for (const act& a : plan_) play(a);
     load_.stop();
+    crowd_.stop();
     note_customers();
     wait_for_payments();
     record_.audit = company_.audit();
@@ -134,6 +171,7 @@ class run {
   void play(const act& a) {
     const microseconds begins_at = record_.whole().end;
     record_.acts.push_back({a, {begins_at, begins_at}});
+    note_stats();  // what belongs to which act is not left to interpolation
     planned_end_ += a.lasts;
     company_.begin(a);
     while (now() < planned_end_) {
@@ -156,6 +194,11 @@ class run {
 
   void note_customers() {
     for (const customer& c : load_.customers(record_.customers.size())) record_.customers.push_back(c);
+    const auto later = std::chrono::duration_cast<microseconds>(crowd_.began() - load_.began());
+    for (customer c : crowd_.customers(record_.browsers.size())) {
+      c.came_at += later;
+      record_.browsers.push_back(c);
+    }
   }
 
   std::optional<shop_stats> note_stats() {
@@ -180,7 +223,9 @@ class run {
 
   const std::vector<act> plan_;
   company company_;
+  const load expected_;
   load_generator load_;
+  load_generator crowd_;
   spectator& watching_;
   run_record record_;
   microseconds planned_end_{0};  ///< of the act under way

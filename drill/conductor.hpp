@@ -2,7 +2,7 @@
 #ifndef SEAWALL_DRILL_CONDUCTOR_HPP
 #define SEAWALL_DRILL_CONDUCTOR_HPP
 
-// Plays one run: starts the processes, lets customers in, takes the dependencies through the acts, takes
+// Plays one run: starts the processes, lets visitors in, takes the dependencies through the acts, takes
 // notes.
 
 #include <cstddef>

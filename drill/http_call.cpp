@@ -4,6 +4,7 @@
 #include <httplib.h>
 
 #include <charconv>
+#include <concepts>
 
 namespace drill {
 namespace {
@@ -42,7 +43,10 @@ http_timeouts within(std::chrono::nanoseconds budget) {
   return {.connect = budget / 4, .read = budget - budget / 4};
 }
 
-http_reply post(const http_request& request) {
+namespace {
+
+template <std::invocable<httplib::Client&, const httplib::Headers&> Send>
+http_reply exchange(const http_request& request, Send send) {
   httplib::Client client("127.0.0.1", request.port);
   client.set_connection_timeout(request.timeouts.connect);
   client.set_read_timeout(request.timeouts.read);
@@ -53,10 +57,24 @@ http_reply post(const http_request& request) {
   httplib::Headers headers;
   if (!request.idempotency_key.empty()) headers.emplace("Idempotency-Key", request.idempotency_key);
   const auto started = std::chrono::steady_clock::now();
-  const httplib::Result result = client.Post(request.path, headers, std::string(), "text/plain");
+  const httplib::Result result = send(client, headers);
   if (result) return answered(*result);
   const auto took = std::chrono::steady_clock::now() - started;
   return {.how = ending_of(result.error(), took + poll_granularity >= request.timeouts.read)};
+}
+
+}  // namespace
+
+http_reply get(const http_request& request) {
+  return exchange(request, [&](httplib::Client& client, const httplib::Headers& headers) {
+    return client.Get(request.path, headers);
+  });
+}
+
+http_reply post(const http_request& request) {
+  return exchange(request, [&](httplib::Client& client, const httplib::Headers& headers) {
+    return client.Post(request.path, headers, std::string(), "text/plain");
+  });
 }
 
 }  // namespace drill

@@ -23,7 +23,7 @@ http_timeouts within(std::chrono::nanoseconds budget);
 struct http_request {
   std::uint16_t port = 0;
   std::string path;
-  std::string idempotency_key;  ///< sent as header, none if empty
+  std::string idempotency_key = {};  ///< sent as header, none if empty
   http_timeouts timeouts;
 };
 
@@ -44,7 +44,8 @@ struct http_reply {
   bool ok() const { return how == ending::answered && status == 200; }
 };
 
-/// Sends a POST on a connection of its own. Thread safety: any thread.
+/// Each sends on a connection of its own. Thread safety: any thread.
+http_reply get(const http_request& request);
 http_reply post(const http_request& request);
 
 }  // namespace drill

@@ -2,8 +2,9 @@
 #include "judge.hpp"
 
 #include <algorithm>
+#include <utility>
 
-#include "checkout.hpp"
+#include "rendering.hpp"
 #include <fmt/format.h>
 
 namespace drill {
@@ -12,6 +13,9 @@ namespace {
 constexpr double availability_required = 0.99;
 constexpr double lead_required = 0.05;
 constexpr double reduction_required = 0.90;
+constexpr double load_required = overload_factor - 0.5;  // times the capacity
+constexpr double act_lead_required = 0.20;
+constexpr double goodput_required = 0.90;
 
 double percent(double share) { return 100 * share; }
 
@@ -53,6 +57,78 @@ criterion bounded(const evidence& e) {
           fmt::format("{:.0f} ms", p99.count()), e.seawall.offered > 0 && p99 <= limit};
 }
 
+criterion overloaded_enough(const overload& bare, const overload& seawall) {
+  return {fmt::format("{}: really sent, to both", seawall.act),
+          fmt::format(">= {:.1f} times what can be rendered", load_required),
+          fmt::format("{:.2f} times (bare {:.2f})", seawall.offered, bare.offered),
+          bare.offered >= load_required && seawall.offered >= load_required};
+}
+
+criterion stays_available(const std::string& act, const figures& f) {
+  return {fmt::format("{}: checkout stays available", act),
+          fmt::format(">= {:.0f}%", percent(availability_required)),
+          fmt::format("{:.2f}% ({} of {})", percent(f.availability()), f.full + f.degraded, f.offered),
+          f.offered > 0 && f.availability() >= availability_required};
+}
+
+criterion lead_in(std::string what, const figures& bare, const figures& seawall) {
+  const double points = seawall.availability() - bare.availability();
+  return {std::move(what), fmt::format(">= {:.0f} points", percent(act_lead_required)),
+          fmt::format("{:.1f} points (bare {:.2f}%)", percent(points), percent(bare.availability())),
+          bare.offered > 0 && points >= act_lead_required};
+}
+
+criterion goodput(const overload& bare, const overload& seawall) {
+  return {fmt::format("{}: rendering that reaches somebody who still waits", seawall.act),
+          fmt::format(">= {:.0f}% of what can be rendered", percent(goodput_required)),
+          fmt::format("{:.1f}% (bare {:.1f}%)", percent(seawall.served), percent(bare.served)),
+          seawall.served >= goodput_required};
+}
+
+// Somebody has to be turned away. Whoever waits in vain counts as well, so that silence is no way to be
+// quick.
+criterion refused_quickly(const overload& seawall) {
+  const figures& f = seawall.browsing;
+  const std::chrono::duration<double, std::milli> p99 = f.p99_of_failed;
+  return {fmt::format("{}: p99 until those who get no product page know", seawall.act),
+          fmt::format("<= {} ms", refusal_bound.count()),
+          fmt::format("{:.0f} ms ({} of {} refused, {} without an answer)", p99.count(), f.refused, f.offered,
+                      f.unanswered),
+          f.refused > 0 && p99 <= refusal_bound};
+}
+
+void judge_overload(const evidence& e, std::vector<criterion>& criteria) {
+  if (!e.bare_overload || !e.overloaded) {
+    return criteria.push_back({"the storefront is overloaded", "once", "never", false});
+  }
+  criteria.push_back(overloaded_enough(*e.bare_overload, *e.overloaded));
+  criteria.push_back(stays_available(e.overloaded->act, e.overloaded->checkout));
+  criteria.push_back(
+      lead_in(fmt::format("{}: without a limit, checkout does clearly worse", e.overloaded->act),
+              e.bare_overload->checkout, e.overloaded->checkout));
+  criteria.push_back(goodput(*e.bare_overload, *e.overloaded));
+  criteria.push_back(refused_quickly(*e.overloaded));
+}
+
+// Chaos that does nothing proves nothing, and chaos that cannot be switched off is none.
+criterion really_injected(const inner_chaos& bare, const inner_chaos& seawall) {
+  const chaos_stats& c = seawall.injected;
+  const std::uint64_t outside = bare.outside + seawall.outside;
+  return {fmt::format("{}: faults injected into both, and none in other acts", seawall.act), "> 0, and 0",
+          fmt::format("{} ({} failures, {} delays, {} hangs, {} wrong answers; bare {}), and {}", c.faults(),
+                      c.failures, c.delays, c.hangs, c.wrong_answers, bare.injected.faults(), outside),
+          c.faults() > 0 && bare.injected.faults() > 0 && outside == 0};
+}
+
+void judge_chaos(const evidence& e, std::vector<criterion>& criteria) {
+  if (!e.bare_chaos || !e.chaos)
+    return criteria.push_back({"there is chaos inside the storefront", "once", "never", false});
+  criteria.push_back(really_injected(*e.bare_chaos, *e.chaos));
+  criteria.push_back(stays_available(e.chaos->act, e.chaos->checkout));
+  criteria.push_back(lead_in(fmt::format("{}: bare calls do clearly worse", e.chaos->act),
+                             e.bare_chaos->checkout, e.chaos->checkout));
+}
+
 criterion nothing_twice(const evidence& e) {
   return {"no order is charged twice", "0",
           fmt::format("{} ({} repeats recognised)", e.books.double_charges, e.books.repeats_recognised),
@@ -71,13 +147,19 @@ evidence evidence_of(const run_record& bare, const run_record& seawall) {
           .seawall = figures_within(seawall, seawall.whole()),
           .dead = isolations(seawall),
           .books = seawall.audit,
-          .orders = reconcile(seawall)};
+          .orders = reconcile(seawall),
+          .bare_overload = overload_of(bare),
+          .overloaded = overload_of(seawall),
+          .bare_chaos = inner_chaos_of(bare),
+          .chaos = inner_chaos_of(seawall)};
 }
 
 std::vector<criterion> judge(const evidence& e) {
   std::vector<criterion> criteria{availability(e), lead(e)};
   for (const isolation& i : e.dead) criteria.push_back(left_alone(i));
   if (e.dead.empty()) criteria.push_back({"a dependency dies", "at least once", "never", false});
+  judge_overload(e, criteria);
+  judge_chaos(e, criteria);
   criteria.push_back(bounded(e));
   criteria.push_back(nothing_twice(e));
   criteria.push_back(nothing_lost(e));

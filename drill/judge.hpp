@@ -5,10 +5,12 @@
 // Did the drill show what it is there to show?
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "analysis.hpp"
+#include "checkout.hpp"
 
 namespace drill {
 
@@ -19,6 +21,10 @@ struct evidence {
   std::vector<isolation> dead;  ///< with seawall: a dead dependency behind its open breaker
   payment_audit books;          ///< with seawall
   reconciliation orders;        ///< with seawall
+  std::optional<overload> bare_overload;
+  std::optional<overload> overloaded;  ///< with seawall
+  std::optional<inner_chaos> bare_chaos;
+  std::optional<inner_chaos> chaos;  ///< with seawall
 };
 
 evidence evidence_of(const run_record& bare, const run_record& seawall);
@@ -32,6 +38,9 @@ struct criterion {
 
 /// On top of the checkout's deadline: the way to the shop and back, and a scheduler with other things to do.
 inline constexpr std::chrono::milliseconds latency_tolerance{150};
+
+/// Who is not to get a product page must know it by then: a quarter of what such a visitor would wait.
+inline constexpr std::chrono::milliseconds refusal_bound = browser_patience / 4;
 
 std::vector<criterion> judge(const evidence& e);
 

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "checkout.hpp"
-#include "http_call.hpp"
 #include <fmt/format.h>
 
 namespace drill {
@@ -19,12 +17,17 @@ per_dependency<bool> degraded_in(std::string_view header) {
   return degraded;
 }
 
+outcome outcome_of(const http_reply& reply) {
+  if (reply.ok()) return reply.degraded.empty() ? outcome::full : outcome::degraded;
+  return reply.status == 503 && reply.retry_after ? outcome::refused : outcome::error;
+}
+
 }  // namespace
 
-load_generator::load_generator(std::uint16_t port, int rate_per_s)
-    : port_(port), rate_per_s_(rate_per_s), began_(clock::now() + std::chrono::milliseconds(50)) {
-  // A connection and an answer may each take the patience; nearly all take less than three seconds together.
-  const int threads = 3 * rate_per_s;
+load_generator::load_generator(const load& what) : load_(what), closed_at_(what.lasts) {
+  // A connection and an answer may each take the patience; nearly all take less than half as long again
+  // together.
+  const auto threads = load_.per_s * patience_of(load_.what) * 3 / 2 / std::chrono::seconds(1);
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { serve_customers(); });
 }
 
@@ -58,41 +61,41 @@ void load_generator::serve_customers() {
 /// False if the shop closes before.
 bool load_generator::wait_for(microseconds comes_at) {
   std::unique_lock lock(mutex_);
-  return !closing_.wait_until(lock, began_ + comes_at, [&] { return closed_at_ <= comes_at; });
+  return !closing_.wait_until(lock, load_.begins + comes_at, [&] { return closed_at_ <= comes_at; });
 }
 
 customer load_generator::serve(std::uint64_t number) const {
   customer c;
   c.order = number + 1;
   c.came_at = arrival_of(number);
+  const microseconds patience = patience_of(load_.what);
   const microseconds late = since_began() - c.came_at;
-  if (late >= customer_patience) {
-    c.waited = customer_patience;
+  if (late >= patience) {
+    c.waited = patience;
     return c;
   }
-  const microseconds patience = customer_patience - late;
-  const http_reply reply = post({.port = port_,
-                                 .path = fmt::format("/checkout?order={}", c.order),
-                                 .idempotency_key = {},
-                                 .timeouts = {.connect = patience, .read = patience}});
-  c.waited = std::min<microseconds>(since_began() - c.came_at, customer_patience);
+  const http_reply reply = send(c.order, patience - late);
+  c.waited = std::min(since_began() - c.came_at, patience);
   c.degraded = degraded_in(reply.degraded);
-  if (c.waited >= customer_patience || reply.how == http_reply::ending::timed_out) {
-    c.how = outcome::gave_up;
-  } else if (!reply.ok()) {
-    c.how = outcome::error;
-  } else {
-    c.how = reply.degraded.empty() ? outcome::full : outcome::degraded;
-  }
+  const bool waited_in_vain = c.waited >= patience || reply.how == http_reply::ending::timed_out;
+  c.how = waited_in_vain ? outcome::gave_up : outcome_of(reply);
   return c;
 }
 
+http_reply load_generator::send(std::uint64_t order, microseconds patience) const {
+  const http_timeouts timeouts{.connect = patience, .read = patience};
+  if (load_.what == visit::browsing) {
+    return get({.port = load_.port, .path = fmt::format("/product?article={}", order), .timeouts = timeouts});
+  }
+  return post({.port = load_.port, .path = fmt::format("/checkout?order={}", order), .timeouts = timeouts});
+}
+
 microseconds load_generator::arrival_of(std::uint64_t number) const {
-  return microseconds(number * 1'000'000 / static_cast<std::uint64_t>(rate_per_s_));
+  return microseconds(number * 1'000'000 / static_cast<std::uint64_t>(load_.per_s));
 }
 
 microseconds load_generator::since_began() const {
-  return std::chrono::duration_cast<microseconds>(clock::now() - began_);
+  return std::chrono::duration_cast<microseconds>(clock::now() - load_.begins);
 }
 
 }  // namespace drill

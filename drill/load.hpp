@@ -2,7 +2,7 @@
 #ifndef SEAWALL_DRILL_LOAD_HPP
 #define SEAWALL_DRILL_LOAD_HPP
 
-// Customers: they arrive at a fixed rate, however slow the shop has become.
+// Visitors: they arrive at a fixed rate, however slow the shop has become.
 
 #include <atomic>
 #include <chrono>
@@ -13,7 +13,9 @@
 #include <thread>
 #include <vector>
 
+#include "checkout.hpp"
 #include "dependencies.hpp"
+#include "http_call.hpp"
 
 namespace drill {
 
@@ -21,11 +23,13 @@ enum class outcome : std::uint8_t {
   full,      ///< answered
   degraded,  ///< answered, without one or more dependencies
   error,     ///< the customer saw an error page
+  refused,   ///< likewise, and it said when to come back
   gave_up,   ///< no answer within the customer's patience
   not_sent,  ///< nobody was left to send it: everyone was waiting
 };
 
 constexpr bool is_answered(outcome o) { return o == outcome::full || o == outcome::degraded; }
+constexpr bool is_error_page(outcome o) { return o == outcome::error || o == outcome::refused; }
 
 struct customer {
   std::uint64_t order = 0;
@@ -36,19 +40,34 @@ struct customer {
   per_dependency<bool> degraded;
 };
 
-/// Sends checkouts to a storefront, open loop.
+/// What visitors come for.
+enum class visit : std::uint8_t { checkout, browsing };
+
+constexpr std::chrono::milliseconds patience_of(visit v) {
+  return v == visit::checkout ? customer_patience : browser_patience;
+}
+
+struct load {
+  visit what = visit::checkout;
+  std::uint16_t port = 0;
+  int per_s = 1;
+  std::chrono::steady_clock::time_point begins;  ///< the first one comes then
+  std::chrono::microseconds lasts = std::chrono::microseconds::max();
+};
+
+/// Sends visitors to a storefront, open loop.
 ///
-/// Latency counts from the intended moment of sending, so a stall of the shop is not hidden by customers who
-/// could not even start to wait ("coordinated omission", G. Tene). Bounded: three seconds' worth of customers
-/// at once.
+/// Latency counts from the intended moment of sending, so a stall of the shop is not hidden by visitors who
+/// could not even start to wait ("coordinated omission", G. Tene). Bounded: one and a half times as many at
+/// once as come within their patience.
 class load_generator {
  public:
-  load_generator(std::uint16_t port, int rate_per_s);
+  explicit load_generator(const load& what);
   ~load_generator() { stop(); }
 
-  std::chrono::steady_clock::time_point began() const { return began_; }
+  std::chrono::steady_clock::time_point began() const { return load_.begins; }
 
-  /// Those whose checkout has ended, from index `from` on, in the order of their ends.
+  /// Those whose visit has ended, from index `from` on, in the order of their ends.
   std::vector<customer> customers(std::size_t from = 0) const;
 
   /// Lets nobody come any more and waits until everyone who came has been dealt with.
@@ -58,16 +77,15 @@ class load_generator {
   void serve_customers();
   bool wait_for(std::chrono::microseconds comes_at);
   customer serve(std::uint64_t number) const;
+  http_reply send(std::uint64_t order, std::chrono::microseconds patience) const;
   std::chrono::microseconds arrival_of(std::uint64_t number) const;
   std::chrono::microseconds since_began() const;
 
-  const std::uint16_t port_;
-  const int rate_per_s_;
-  const std::chrono::steady_clock::time_point began_;
+  const load load_;
   std::atomic<std::uint64_t> next_{0};  ///< number of the next customer that nobody looks after yet
   mutable std::mutex mutex_;
   std::condition_variable closing_;
-  std::chrono::microseconds closed_at_ = std::chrono::microseconds::max();
+  std::chrono::microseconds closed_at_;
   std::vector<customer> served_;
   std::vector<std::thread> threads_;
 };

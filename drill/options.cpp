@@ -88,11 +88,12 @@ std::variant<options, help_wanted, usage_error> parse_options(std::span<const st
 std::string_view usage() {
   return R"(usage: seawall_drill [flags]
 
-Runs a small web shop of real processes on loopback, breaks its dependencies one after the other, and
-compares bare calls with seawall pipelines in the same timeline. Takes about two minutes. Exit status: 0 if
-every criterion is met, 1 if one is not, 2 for a wrong command line, 130 if interrupted.
+Runs a small web shop of real processes on loopback, breaks its dependencies one after the other, sends it
+four times the load that it can serve, makes its own calls fail, and compares a bare shop with one that
+uses seawall in the same timeline. Takes about two and a half minutes. Exit status: 0 if every criterion is met, 1 if one is not, 2
+for a wrong command line, 130 if interrupted.
 
-  --quick         under 30 seconds in all
+  --quick         about 40 seconds in all
   --rate N        checkouts offered per second, 50 to 250 (default 150)
   --seed N        of the dependencies' faults and latencies (default 1)
   --report FILE   the report to write (default drill-report.html)

@@ -36,8 +36,9 @@ struct played_act {
 struct run_record {
   shop_kind kind = shop_kind::bare;
   std::vector<played_act> acts;
-  std::vector<customer> customers;
-  std::vector<shop_sample> shop;  ///< about ten a second
+  std::vector<customer> customers;  ///< those who check out
+  std::vector<customer> browsers;   ///< those who look at product pages
+  std::vector<shop_sample> shop;    ///< about ten a second
   payment_audit audit;
   /// From the end of the load until no payment was pending any more.
   std::chrono::microseconds drained_after{0};

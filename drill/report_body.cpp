@@ -12,7 +12,7 @@ std::string_view report_body() {
 
 <h2>Checkouts answered</h2>
 <p class="note">Share of the customers who came in each step and got an answer, full or degraded, before
-they lost patience. Shaded: a dependency is in trouble.</p>
+they lost patience. Shaded: a dependency is in trouble, too many come, or the storefront hurts itself.</p>
 <div id="availability"></div>
 
 <h2>What customers got</h2>
@@ -31,6 +31,12 @@ Square-root scale, so that a few probes can be told from none. The band under ea
 seawall's circuit breaker.</p>
 <div id="attempts"></div>
 
+<h2>Four times the load</h2>
+<div id="overload"></div>
+
+<h2>Chaos inside</h2>
+<div id="chaos"></div>
+
 <h2>Act by act</h2>
 <div class="wide" id="acts"></div>
 
@@ -41,8 +47,12 @@ seawall's circuit breaker.</p>
 <p>Every figure comes from requests between processes over HTTP on loopback. A storefront calls inventory,
 payment and recommendations, one after the other, each a process of its own. The first run calls them with a
 plain HTTP client and its five-second time-outs; the second through seawall pipelines with deadline, retry
-on a budget, circuit breaker, attempt time-out and fallback. Threads, queues and load are the same. A hang
-is SIGSTOP, a crash is SIGKILL and a new process on the same port. Customers come at a fixed rate however
+on a budget, circuit breaker, attempt time-out and fallback, and has a limit with priorities in front of its
+render workers: checkout before browsing. Threads, queues, workers and load are the same. A hang is SIGSTOP, a
+crash is SIGKILL and a new process on the same port. The workers sleep for as long as a page is to take, so that
+four times their capacity is the same on a machine of any speed. In one act the
+storefronts hurt themselves: seawall's <code>chaos</code> is the innermost layer of the pipelines for inventory and
+recommendations, and stands in front of the same bare calls. Customers come at a fixed rate however
 slow the shop is, and a request that could not even be sent counts as unanswered.</p>
 <p>Double charges are counted in the books of the payment process, by order. The rate of attempts at a dead
 dependency counts from the first sample (ten a second) that shows its breaker open to the end of the act,

@@ -6,6 +6,7 @@
 #include "analysis.hpp"
 #include "checkout.hpp"
 #include "json_writer.hpp"
+#include "rendering.hpp"
 
 namespace drill {
 namespace {
@@ -27,11 +28,13 @@ void write(json_writer& w, const figures& f) {
     w.member("full", f.full);
     w.member("degraded", f.degraded);
     w.member("errors", f.errors);
+    w.member("refused", f.refused);
     w.member("unanswered", f.unanswered);
     w.member("has_latency", f.has_latency());
     w.member("p50_ms", milliseconds(f.p50));
     w.member("p99_ms", milliseconds(f.p99));
     w.member("max_ms", milliseconds(f.max));
+    w.member("p99_of_failed_ms", milliseconds(f.p99_of_failed));
     w.key("attempts_per_s").object([&] {
       for (const dependency d : all_dependencies) w.member(name_of(d), f.attempts_per_s[d]);
     });
@@ -46,7 +49,7 @@ void write_acts(json_writer& w, const run_record& r) {
     w.object([&] {
       w.member("title", a.what.title);
       w.member("trouble", a.what.what != trouble::none);
-      w.member("victim", a.what.what == trouble::none ? "" : name_of(a.what.victim));
+      w.member("victim", has_victim(a.what.what) ? name_of(a.what.victim) : "");
       w.key("figures");
       write(w, figures_within(r, a.when));
     });
@@ -63,6 +66,33 @@ void write_breakers(json_writer& w, const run_record& r) {
         });
       });
     }
+  });
+}
+
+void write(json_writer& w, const overload& o) {
+  w.object([&] {
+    w.member("act", o.act);
+    w.member("offered_share", o.offered);
+    w.member("rendered_share", o.rendered);
+    w.member("served_share", o.served);
+    w.key("checkout");
+    write(w, o.checkout);
+    w.key("browsing");
+    write(w, o.browsing);
+  });
+}
+
+void write(json_writer& w, const inner_chaos& c) {
+  w.object([&] {
+    w.member("act", c.act);
+    w.member("calls", c.injected.calls);
+    w.member("failures", c.injected.failures);
+    w.member("delays", c.injected.delays);
+    w.member("hangs", c.injected.hangs);
+    w.member("wrong_answers", c.injected.wrong_answers);
+    w.member("outside", c.outside);
+    w.key("checkout");
+    write(w, c.checkout);
   });
 }
 
@@ -90,6 +120,14 @@ void write(json_writer& w, const run_record& r, microseconds step) {
     w.key("series").array_of(figures_over_time(r, step), [&](const figures& f) { write(w, f); });
     w.key("breakers");
     write_breakers(w, r);
+    if (const auto o = overload_of(r)) {
+      w.key("overload");
+      write(w, *o);
+    }
+    if (const auto c = inner_chaos_of(r)) {
+      w.key("chaos");
+      write(w, *c);
+    }
     w.key("payments");
     write_books(w, r);
   });
@@ -106,6 +144,10 @@ std::string json_report(const options& o, const run_record& bare, const run_reco
     w.member("seed", o.seed);
     w.member("patience_ms", customer_patience.count());
     w.member("deadline_ms", checkout_deadline.count());
+    w.member("browser_patience_ms", browser_patience.count());
+    w.member("render_workers", render_workers);
+    w.member("checkout_page_ms", checkout_page_takes.count());
+    w.member("product_page_ms", product_page_takes.count());
     w.member("step_s", seconds(step));
     w.key("criteria").array_of(criteria, [&](const criterion& c) {
       w.object([&] {

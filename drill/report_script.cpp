@@ -159,6 +159,8 @@ function drawHead() {
   place('tiles').append(
       tile('checkouts answered', r => percent(r.total.full + r.total.degraded, r.total.offered)),
       tile('p99 of the wait', r => ms(r.total.p99_ms)),
+      tile('answered at four times the load', r => r.overload
+          ? percent(r.overload.checkout.full + r.overload.checkout.degraded, r.overload.checkout.offered) : '-'),
       tile('charged without an order', r => String(r.payments.charged_without_order)),
       tile('double charges', r => String(r.payments.double_charges)));
 }
@@ -227,6 +229,71 @@ function drawAttempts() {
   }
 }
 
+const shareOf = (f, count) => f.offered ? count(f) / f.offered : 0;
+
+// One bar for each run, divided by `parts`: [label, colour, share of it in the run's `figures`].
+function bars(host, title, parts, figures) {
+  host.append(html('div', {class: 'note'}, title));
+  legend(host, parts.map(([label, colour]) => [label, colour]));
+  const left = 80, line = 26;
+  const root = svg('svg', {viewBox: `0 0 ${width} ${line * runs.length}`, role: 'img'});
+  runs.forEach((r, i) => {
+    const y = i * line;
+    root.append(svg('text', {class: 'is-' + r.name, x: 0, y: y + 14}, r.name));
+    let from = left;
+    for (const [label, colour, value] of parts) {
+      const share = Math.max(0, value(figures(r))), w = (width - left) * share;
+      root.append(svg('rect', {x: from, y, width: w, height: line - 6, fill: `var(--${colour})`}));
+      if (w > 45) root.append(svg('text', {class: 'in', x: from + 6, y: y + 14}, percent(share, 1)));
+      from += w;
+    }
+  });
+  host.append(root);
+}
+
+function drawOverload() {
+  const host = place('overload');
+  if (!runs.every(r => r.overload)) return host.append('There was no such act.');
+  const {checkout, browsing, offered_share} = data.seawall.overload;
+  const rate = f => (f.offered / (f.end_s - f.begin_s)).toFixed(0);
+  host.append(html('p', {class: 'note'},
+      `${data.render_workers} workers render the pages of either storefront: ${data.checkout_page_ms} ms for a ` +
+      `checkout's, ${data.product_page_ms} ms for a product's. ${rate(checkout)} checkouts and ${rate(browsing)} ` +
+      `product pages a second ask for ${offered_share.toFixed(1)} times the time that the workers have.`));
+  const of = (visitors, count) => o => shareOf(o[visitors], count);
+  const overload = r => r.overload;
+  bars(host, 'Checkouts', [
+      ['answered', 'seawall', of('checkout', f => f.full + f.degraded)],
+      ['error page', 'error', of('checkout', f => f.errors)],
+      ['no answer', 'silence', of('checkout', f => f.unanswered)]], overload);
+  bars(host, 'Product pages', [
+      ['answered', 'seawall', of('browsing', f => f.full + f.degraded)],
+      ['refused, told when to come back', 'half-open', of('browsing', f => f.refused)],
+      ['error page', 'error', of('browsing', f => f.errors - f.refused)],
+      ['no answer', 'silence', of('browsing', f => f.unanswered)]], overload);
+  bars(host, "The workers' time", [
+      ['for pages that reached somebody who still waited', 'seawall', o => o.served_share],
+      ['for nobody', 'error', o => o.rendered_share - o.served_share],
+      ['idle', 'closed', o => 1 - Math.max(o.served_share, o.rendered_share)]], overload);
+  const told = runs.map(r => `${r.name} ${ms(r.overload.browsing.p99_of_failed_ms)}`).join(', ');
+  host.append(html('p', {class: 'note'}, `Until a visitor who gets no product page knows it, p99: ${told}.`));
+}
+
+function drawChaos() {
+  const host = place('chaos');
+  if (!runs.every(r => r.chaos)) return host.append('There was no such act.');
+  const counts = runs.map(({name, chaos: c}) => `${name} ${c.calls} calls, of which ${c.failures} failed on purpose, ` +
+      `${c.delays} were held up, ${c.hangs} hung and ${c.wrong_answers} got a wrong answer`).join('; ');
+  host.append(html('p', {class: 'note'},
+      `The same chaos in both storefronts, where they call inventory and recommendations: ${counts}. A wrong ` +
+      `answer looks right: it counts as an answer in both.`));
+  bars(host, 'Checkouts', [
+      ['answered', 'seawall', f => shareOf(f, g => g.full)],
+      ['degraded', 'degraded', f => shareOf(f, g => g.degraded)],
+      ['error page', 'error', f => shareOf(f, g => g.errors)],
+      ['no answer', 'silence', f => shareOf(f, g => g.unanswered)]], r => r.chaos.checkout);
+}
+
 function table(host, heads, rows) {
   const cell = (tag, c) =>
       Array.isArray(c) ? html(tag, {class: c[1], colspan: c[2] || 1}, c[0]) : html(tag, {}, c);
@@ -262,6 +329,8 @@ drawAvailability();
 drawOutcomes();
 drawLatency();
 drawAttempts();
+drawOverload();
+drawChaos();
 drawActs();
 drawCriteria();
 )js";

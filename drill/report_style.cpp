@@ -25,7 +25,7 @@ h2 { font-size: 17px; margin: 36px 0 2px; }
 p { margin: 0 0 12px; max-width: 78ch; }
 .soft, .note { color: var(--soft); }
 .note { font-size: 13px; margin-bottom: 6px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); gap: 12px; margin: 24px 0 8px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 12px; margin: 24px 0 8px; }
 .tile { background: var(--card); border-radius: 8px; padding: 12px 16px; }
 .tile h3 { margin: 0 0 6px; font-size: 13px; font-weight: 500; color: var(--soft); }
 .tile div { display: flex; justify-content: space-between; align-items: baseline; }
@@ -38,7 +38,9 @@ p { margin: 0 0 12px; max-width: 78ch; }
 .legend i.dashed { height: 0; border-top: 3px dotted; margin-bottom: 3px; border-radius: 0; }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
-svg .act { fill: var(--ink); }
+svg .act, svg .in { fill: var(--ink); }
+svg .is-bare { fill: var(--bare); }
+svg .is-seawall { fill: var(--seawall); }
 svg .shade { fill: var(--shade); }
 svg .grid { stroke: var(--grid); }
 svg .change { stroke: var(--rule); }

@@ -2,7 +2,9 @@
 #include "report_text.hpp"
 
 #include <algorithm>
+#include <array>
 
+#include "rendering.hpp"
 #include <fmt/format.h>
 
 namespace drill {
@@ -20,8 +22,18 @@ std::string columns(const figures& f, std::string sick) {
                      latency_text(f, f.max), sick);
 }
 
+std::string time_text(microseconds value) {
+  const double ms = std::chrono::duration<double, std::milli>(value).count();
+  return ms < 1000 ? fmt::format("{:.0f}ms", ms) : fmt::format("{:.2f}s", ms / 1000);
+}
+
+std::string per_second(const figures& f) {
+  const double length = std::chrono::duration<double>(f.when.length()).count();
+  return fmt::format("{:.0f}", length > 0 ? static_cast<double>(f.offered) / length : 0);
+}
+
 std::string sick_rate(const act& a, const figures& f) {
-  return a.what == trouble::none ? "" : fmt::format("{:.1f}", f.attempts_per_s[a.victim]);
+  return !has_victim(a.what) ? "" : fmt::format("{:.1f}", f.attempts_per_s[a.victim]);
 }
 
 std::string heading() {
@@ -36,6 +48,83 @@ std::string line(std::string_view title, const figures& bare, const figures& sea
   return fmt::format("{:<22} {:>5.1f} | {} | {}\n", title,
                      std::chrono::duration<double>(seawall.when.length()).count(), columns(bare, bare_sick),
                      columns(seawall, seawall_sick));
+}
+
+std::string part(std::uint64_t count, const figures& f) {
+  return share_text(f, f.offered == 0 ? 0 : static_cast<double>(count) / static_cast<double>(f.offered));
+}
+
+struct overload_row {
+  std::string_view what;
+  std::string (*value)(const overload&);
+};
+
+constexpr std::array overload_rows{
+    overload_row{"asked for, of what can be rendered",
+                 [](const overload& o) { return fmt::format("{:.1f}x", o.offered); }},
+    overload_row{"rendered", [](const overload& o) { return fmt::format("{:.1f}%", 100 * o.rendered); }},
+    overload_row{"  and reached who still waited",
+                 [](const overload& o) { return fmt::format("{:.1f}%", 100 * o.served); }},
+    overload_row{"checkouts answered",
+                 [](const overload& o) { return share_text(o.checkout, o.checkout.availability()); }},
+    overload_row{"product pages answered",
+                 [](const overload& o) { return share_text(o.browsing, o.browsing.availability()); }},
+    overload_row{"  refused, told when to come back",
+                 [](const overload& o) { return part(o.browsing.refused, o.browsing); }},
+    overload_row{"  waited in vain",
+                 [](const overload& o) { return part(o.browsing.unanswered, o.browsing); }},
+    overload_row{"  p99 until who gets none knows",
+                 [](const overload& o) { return time_text(o.browsing.p99_of_failed); }},
+};
+
+std::string overload_table(const run_record& bare, const run_record& seawall) {
+  const auto b = overload_of(bare);
+  const auto s = overload_of(seawall);
+  if (!b || !s) return {};
+  std::string text = fmt::format("{:<36} {:>8} {:>8}\n", s->act, "bare", "seawall");
+  for (const overload_row& row : overload_rows) {
+    text += fmt::format("  {:<34} {:>8} {:>8}\n", row.what, row.value(*b), row.value(*s));
+  }
+  return text +
+         fmt::format(
+             "{} checkouts and {} product pages came in a second. {} workers render both, {} ms for the one "
+             "and {} ms\nfor the other. Who asks for a product page leaves after {} s.\n\n",
+             per_second(s->checkout), per_second(s->browsing), render_workers, checkout_page_takes.count(),
+             product_page_takes.count(), std::chrono::duration<double>(browser_patience).count());
+}
+
+struct chaos_row {
+  std::string_view what;
+  std::string (*value)(const inner_chaos&);
+};
+
+constexpr std::array chaos_rows{
+    chaos_row{"calls of inventory, recommendations",
+              [](const inner_chaos& c) { return fmt::format("{}", c.injected.calls); }},
+    chaos_row{"  failed on purpose",
+              [](const inner_chaos& c) { return fmt::format("{}", c.injected.failures); }},
+    chaos_row{"  held up", [](const inner_chaos& c) { return fmt::format("{}", c.injected.delays); }},
+    chaos_row{"  hung until they were given up",
+              [](const inner_chaos& c) { return fmt::format("{}", c.injected.hangs); }},
+    chaos_row{"  answered wrongly",
+              [](const inner_chaos& c) { return fmt::format("{}", c.injected.wrong_answers); }},
+    chaos_row{"checkouts answered",
+              [](const inner_chaos& c) { return share_text(c.checkout, c.checkout.availability()); }},
+    chaos_row{"  degraded",
+              [](const inner_chaos& c) { return share_text(c.checkout, c.checkout.degraded_share()); }},
+};
+
+std::string chaos_table(const run_record& bare, const run_record& seawall) {
+  const auto b = inner_chaos_of(bare);
+  const auto s = inner_chaos_of(seawall);
+  if (!b || !s) return {};
+  std::string text = fmt::format("{:<37} {:>7} {:>8}\n", s->act, "bare", "seawall");
+  for (const chaos_row& row : chaos_rows) {
+    text += fmt::format("  {:<35} {:>7} {:>8}\n", row.what, row.value(*b), row.value(*s));
+  }
+  return text +
+         "The same chaos in both storefronts, innermost in seawall's pipelines, in front of the bare calls. With\n"
+         "seawall, retries are calls too. A wrong answer looks right: it counts as an answer in both.\n\n";
 }
 
 std::string orders(const run_record& r) {
@@ -60,9 +149,7 @@ std::string queue(const run_record& r) {
 }  // namespace
 
 std::string latency_text(const figures& f, microseconds value) {
-  if (!f.has_latency()) return "-";
-  const double ms = std::chrono::duration<double, std::milli>(value).count();
-  return ms < 1000 ? fmt::format("{:.0f}ms", ms) : fmt::format("{:.2f}s", ms / 1000);
+  return f.has_latency() ? time_text(value) : "-";
 }
 
 std::string summary(const run_record& bare, const run_record& seawall) {
@@ -82,7 +169,8 @@ std::string summary(const run_record& bare, const run_record& seawall) {
       "\n(error pages are not answers), from the moment at which the request was to be sent. sick/s: attempts per"
       "\nsecond that the storefront sent to the dependency in trouble.\n\n",
       std::chrono::duration<double>(customer_patience).count());
-  return text + orders(bare) + orders(seawall) + queue(seawall);
+  return text + overload_table(bare, seawall) + chaos_table(bare, seawall) + orders(bare) + orders(seawall) +
+         queue(seawall);
 }
 
 std::string verdicts(const std::vector<criterion>& criteria) {

@@ -13,13 +13,23 @@ std::string_view name_of(breaker_view b) {
   return names[static_cast<std::size_t>(b)];
 }
 
+chaos_stats chaos_stats::operator-(const chaos_stats& before) const {
+  return {.calls = calls - before.calls,
+          .failures = failures - before.failures,
+          .delays = delays - before.delays,
+          .hangs = hangs - before.hangs,
+          .wrong_answers = wrong_answers - before.wrong_answers};
+}
+
 std::string to_words(const shop_stats& s) {
   std::string words;
   for (const dependency d : all_dependencies) {
     words += fmt::format("{} {} ", s.of[d].attempts, static_cast<int>(s.of[d].breaker));
   }
-  return words + fmt::format("{} {} {} {}", s.payments_queued, s.payments_captured, s.payments_refused,
-                             s.payments_in_queue);
+  words += fmt::format("{} {} {} {} {} ", s.payments_queued, s.payments_captured, s.payments_refused,
+                       s.payments_in_queue, s.rendering.count());
+  const chaos_stats& c = s.chaos;
+  return words + fmt::format("{} {} {} {} {}", c.calls, c.failures, c.delays, c.hangs, c.wrong_answers);
 }
 
 std::optional<shop_stats> shop_stats_from_words(std::string_view words) {
@@ -31,9 +41,14 @@ std::optional<shop_stats> shop_stats_from_words(std::string_view words) {
     if (breaker < 0 || breaker > static_cast<int>(breaker_view::open)) return std::nullopt;
     s.of[d].breaker = static_cast<breaker_view>(breaker);
   }
-  if (!(in >> s.payments_queued >> s.payments_captured >> s.payments_refused >> s.payments_in_queue)) {
+  std::int64_t rendering_us = 0;
+  if (!(in >> s.payments_queued >> s.payments_captured >> s.payments_refused >> s.payments_in_queue >>
+        rendering_us)) {
     return std::nullopt;
   }
+  s.rendering = std::chrono::microseconds(rendering_us);
+  chaos_stats& c = s.chaos;
+  if (!(in >> c.calls >> c.failures >> c.delays >> c.hangs >> c.wrong_answers)) return std::nullopt;
   return s;
 }
 

@@ -4,6 +4,7 @@
 
 // What a storefront says about itself when the driver asks. Counters count from its start.
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,12 +25,28 @@ struct dependency_stats {
   friend bool operator==(const dependency_stats&, const dependency_stats&) = default;
 };
 
+/// What the storefront's own chaos did to its calls.
+struct chaos_stats {
+  std::uint64_t calls = 0;  ///< that came by while it was switched on
+  std::uint64_t failures = 0;
+  std::uint64_t delays = 0;
+  std::uint64_t hangs = 0;
+  std::uint64_t wrong_answers = 0;
+
+  std::uint64_t faults() const { return failures + delays + hangs + wrong_answers; }
+  chaos_stats operator-(const chaos_stats& before) const;
+
+  friend bool operator==(const chaos_stats&, const chaos_stats&) = default;
+};
+
 struct shop_stats {
   per_dependency<dependency_stats> of = {};
   std::uint64_t payments_queued = 0;    ///< accepted for later capture
   std::uint64_t payments_captured = 0;  ///< of those, captured since
   std::uint64_t payments_refused = 0;   ///< the queue was full
   std::uint64_t payments_in_queue = 0;
+  std::chrono::microseconds rendering{0};  ///< render workers' time, for whomever
+  chaos_stats chaos = {};
 
   friend bool operator==(const shop_stats&, const shop_stats&) = default;
 };

@@ -2,11 +2,13 @@
 #ifndef SEAWALL_DRILL_STOREFRONT_HPP
 #define SEAWALL_DRILL_STOREFRONT_HPP
 
-// The process that customers talk to. Two of them, alike but for how they call their dependencies.
+// The process that customers talk to. Two of them, alike but for how they call their dependencies
+// and whom they let wait for a page.
 
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "checkout.hpp"
@@ -15,8 +17,8 @@
 
 namespace drill {
 
-/// The role `serve-storefront --kind bare|seawall --port P --inventory P --payment P --recommendations P`,
-/// until the driver has gone. Returns the exit status.
+/// The role `serve-storefront --kind bare|seawall --port P --inventory P --payment P --recommendations P
+/// --seed N`, until the driver has gone. Returns the exit status.
 int serve_storefront(std::span<const std::string_view> arguments);
 
 struct storefront_ports {
@@ -25,15 +27,21 @@ struct storefront_ports {
 };
 
 struct shop {
-  std::function<checkout_answer(std::uint64_t order)> checkout;  ///< called from many threads at once
+  // Called from many threads at once.
+  std::function<checkout_answer(std::uint64_t order)> checkout;
+  std::function<product_answer(std::uint64_t article)> browse;
   std::function<shop_stats()> stats;
+  std::function<void(bool on)> switch_chaos;
 };
+
+/// What the driver hears: "done" after "chaos on" or "chaos off", the statistics after "stats".
+std::string obey(const shop& s, std::string_view words);
 
 /// Answers customers and driver. Does not return.
 [[noreturn]] void run_storefront(std::uint16_t port, const shop& s);
 
-[[noreturn]] void run_bare_storefront(const storefront_ports& ports);
-[[noreturn]] void run_seawall_storefront(const storefront_ports& ports);
+[[noreturn]] void run_bare_storefront(const storefront_ports& ports, std::uint64_t seed);
+[[noreturn]] void run_seawall_storefront(const storefront_ports& ports, std::uint64_t seed);
 
 }  // namespace drill
 

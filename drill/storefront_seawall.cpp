@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storefront.hpp"
 
-// The same storefront with a pipeline around each dependency, as an application would write it.
+// The same storefront with a pipeline around each dependency and a limit in front of its render workers, as
+// an application would write it.
 
 #include <atomic>
 #include <charconv>
@@ -13,7 +14,11 @@
 #include <utility>
 
 #include "dependency_client.hpp"
+#include "inner_chaos.hpp"
 #include "payment_queue.hpp"
+#include "rendering.hpp"
+#include "seawall/bulkhead.hpp"
+#include "seawall/chaos.hpp"
 #include "seawall/seawall.hpp"
 
 namespace drill {
@@ -65,6 +70,22 @@ seawall::retry_options retry_for(seawall::retry_budget& budget, std::uint32_t at
           .pushback_max = 20ms};
 }
 
+// Browsing has the priority of calls of which nobody has said anything.
+constexpr int checkout_priority = 1;
+
+// No more pages under way than there are workers, so that whose turn it is gets decided here, and not by the
+// workers' own queue. Who comes to a full line takes the last place of somebody less important, or hears it at
+// once. The line is so short that browsing leaves a quarter of the server's threads alone, and so long that
+// checkouts which come all at once, after a stall of the machine, find places enough.
+seawall::bulkhead_options limit_for_rendering() {
+  return {.name = "rendering",
+          .max_concurrent = render_workers,
+          .max_waiting = 5 * render_workers,
+          .max_wait = 800ms,
+          .order = seawall::wait_order::by_priority,
+          .displaces = true};
+}
+
 breaker_view view_of(const seawall::circuit_breaker& breaker) {
   switch (breaker.snapshot().state) {
     case seawall::breaker_state::open: return breaker_view::open;
@@ -96,10 +117,11 @@ class last_known_stock {
 
 /// What the pipelines share. Outlives them.
 struct resources {
-  explicit resources(const storefront_ports& ports)
+  resources(const storefront_ports& ports, std::uint64_t seed)
       : inventory(ports.of[dependency::inventory]),
         payment(ports.of[dependency::payment]),
-        recommendations(ports.of[dependency::recommendations]) {}
+        recommendations(ports.of[dependency::recommendations]),
+        faults(inner_faults(seed)) {}
 
   dependency_client inventory;
   dependency_client payment;
@@ -110,6 +132,9 @@ struct resources {
   seawall::retry_budget budget{{.name = "storefront", .ratio = 0.2}};
   last_known_stock stock;
   payment_queue pending{4096};
+  seawall::bulkhead rendering{limit_for_rendering()};
+  seawall::chaos faults;  // off
+  renderer pages;
 };
 
 auto calling_inventory(resources& r, std::string order) {
@@ -120,7 +145,10 @@ auto calling_inventory(resources& r, std::string order) {
   };
 }
 
-// The three together leave something of the checkout's deadline.
+// Innermost: time-out, breaker and retry take it for the dependency.
+auto made_up(resources& r, dependency d) { return seawall::inject(r.faults, page_part(wrong_answer_of(d))); }
+
+// The three dependencies together leave something of the checkout's deadline.
 
 auto reserving(resources& r) {
   return seawall::compose(                                 // outermost first
@@ -128,7 +156,8 @@ auto reserving(resources& r) {
       seawall::deadline({.after = 300ms}),                 // both attempts and the pause
       seawall::retry(retry_for(r.budget, 2)),              //
       seawall::breaker(r.inventory_breaker),               // sees every attempt
-      seawall::attempt_timeout({.after = 120ms}));
+      seawall::attempt_timeout({.after = 120ms}),          //
+      made_up(r, dependency::inventory));
 }
 
 auto paying(resources& r) {
@@ -148,7 +177,12 @@ auto recommending(resources& r) {
   return seawall::compose(                                // not worth a second try
       seawall::fallback(page_part("our bestsellers\n")),  //
       seawall::breaker(r.recommendations_breaker),        //
-      seawall::attempt_timeout({.after = 120ms}));
+      seawall::attempt_timeout({.after = 120ms}),         //
+      made_up(r, dependency::recommendations));
+}
+
+auto rendering(resources& r) {
+  return seawall::compose(seawall::limit_concurrency(r.rendering));  // checkout before browsing
 }
 
 auto capturing(resources& r) {
@@ -170,6 +204,13 @@ auto capturing(resources& r) {
   }
 }
 
+auto rendering_page(resources& r, std::chrono::microseconds takes) {
+  return [&r, takes] {
+    r.pages.render(takes);
+    return absl::OkStatus();
+  };
+}
+
 /// One part of a checkout, nested in the checkout's attempt `a`: it ends with the checkout's deadline at the latest.
 template <class Pipeline, class Operation>
 absl::Status add_part(checkout_answer& answer, const seawall::attempt& a, const std::string& order,
@@ -183,21 +224,29 @@ absl::Status add_part(checkout_answer& answer, const seawall::attempt& a, const 
 }
 
 std::function<checkout_answer(std::uint64_t)> checking_out(resources& r) {
-  return [&r, reserve = reserving(r), pay = paying(r), recommend = recommending(r),
+  return [&r, reserve = reserving(r), pay = paying(r), recommend = recommending(r), render = rendering(r),
           whole = seawall::compose(seawall::deadline({.name = "checkout", .after = checkout_deadline}))](
              std::uint64_t number) {
     using enum dependency;
     const std::string order = std::to_string(number);
     checkout_answer answer;
-    const absl::Status done = whole.run([&](const seawall::attempt& a) {
+    const absl::Status done = whole.run({.priority = checkout_priority}, [&](const seawall::attempt& a) {
       absl::Status s = add_part(answer, a, order, inventory, reserve, calling_inventory(r, order));
       if (s.ok()) s = add_part(answer, a, order, payment, pay, calling(r.payment, order));
       if (s.ok())
         s = add_part(answer, a, order, recommendations, recommend, calling(r.recommendations, order));
+      if (s.ok()) s = render.run(a, rendering_page(r, checkout_page_takes));
       return s;
     });
     answer.accepted = done.ok();
     return answer;
+  };
+}
+
+std::function<product_answer(std::uint64_t)> browsing(resources& r) {
+  return [&r, render = rendering(r)](std::uint64_t article) -> product_answer {
+    if (!render.run(rendering_page(r, product_page_takes)).ok()) return {.refused = true};
+    return {.page = fmt::format("article {}\n", article)};
   };
 }
 
@@ -206,7 +255,9 @@ shop_stats stats_of(const resources& r) {
   shop_stats s{.payments_queued = c.queued,
                .payments_captured = c.captured,
                .payments_refused = c.refused,
-               .payments_in_queue = c.in_queue};
+               .payments_in_queue = c.in_queue,
+               .rendering = r.pages.spent(renderer::clock::now()),
+               .chaos = chaos_stats_of(r.faults)};
   s.of[dependency::inventory] = {r.inventory.attempts(), view_of(r.inventory_breaker)};
   s.of[dependency::payment] = {r.payment.attempts(), view_of(r.payment_breaker)};
   s.of[dependency::recommendations] = {r.recommendations.attempts(), view_of(r.recommendations_breaker)};
@@ -215,10 +266,13 @@ shop_stats stats_of(const resources& r) {
 
 }  // namespace
 
-void run_seawall_storefront(const storefront_ports& ports) {
-  resources r(ports);
+void run_seawall_storefront(const storefront_ports& ports, std::uint64_t seed) {
+  resources r(ports, seed);
   for (int i = 0; i < 2; ++i) std::thread([&r] { capture_pending(r); }).detach();
-  run_storefront(ports.own, {.checkout = checking_out(r), .stats = [&r] { return stats_of(r); }});
+  run_storefront(ports.own, {.checkout = checking_out(r),
+                             .browse = browsing(r),
+                             .stats = [&r] { return stats_of(r); },
+                             .switch_chaos = [&r](bool on) { on ? r.faults.enable() : r.faults.disable(); }});
 }
 
 }  // namespace drill

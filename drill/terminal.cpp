@@ -18,13 +18,23 @@ using std::chrono::microseconds;
 
 double seconds(microseconds d) { return std::chrono::duration<double>(d).count(); }
 
-figures last_second(const run_record& r) {
+using figures_in_span = figures (*)(const run_record&, time_span);
+
+figures last_second(const run_record& r, figures_in_span figures_in = figures_ended_within) {
   const microseconds end = std::max(r.whole().end, microseconds(1'000'000));
-  return figures_ended_within(r, {end - microseconds(1'000'000), end});
+  return figures_in(r, {end - microseconds(1'000'000), end});
 }
 
 std::string percent(const figures& f, double share) {
   return f.offered == 0 ? "-" : fmt::format("{:.1f}%", 100 * share);
+}
+
+std::string browsing_text(const figures& f) {
+  const auto share = [&](std::uint64_t count) {
+    return percent(f, static_cast<double>(count) / static_cast<double>(f.offered));
+  };
+  return fmt::format("{} answered, {} refused, {} waited in vain", share(f.full), share(f.refused),
+                     share(f.unanswered));
 }
 
 std::string progress_bar(double done) {
@@ -60,6 +70,12 @@ std::string checkout_lines(const run_record& r, const figures& latest) {
          fmt::format("  so far:      {} of {} checkouts answered, {} degraded; {} payments pending\n",
                      percent(total, total.availability()), total.offered,
                      percent(total, total.degraded_share()), pending);
+}
+
+std::string browsing_line(const run_record& r) {
+  const figures latest = last_second(r, browsing_ended_within);
+  return latest.offered == 0 ? "  browsing:    nobody\n"
+                             : fmt::format("  browsing:    {}\n", browsing_text(latest));
 }
 
 std::string act_line(std::size_t number, const run_record& r, const run_record* bare) {
@@ -128,8 +144,8 @@ bool terminal_fits() {
 std::string live_table(const run_record& so_far, const run_record* bare, microseconds planned_length) {
   const figures latest = last_second(so_far);
   std::string text =
-      headline(so_far, planned_length) + "\n" + dependency_lines(so_far, latest) + "\n" +
-      checkout_lines(so_far, latest) + "\n" +
+      headline(so_far, planned_length) + dependency_lines(so_far, latest) + "\n" +
+      checkout_lines(so_far, latest) + browsing_line(so_far) + "\n" +
       fmt::format("    {:<26} {:>8} {:>8}\n", "checkouts answered", "bare", bare ? "seawall" : "");
   const std::size_t acts = std::max(so_far.acts.size(), bare != nullptr ? bare->acts.size() : 0);
   for (std::size_t i = 0; i < acts; ++i) text += act_line(i, so_far, bare);
@@ -143,6 +159,9 @@ std::string progress_line(const run_record& so_far) {
       seconds(so_far.whole().end), so_far.acts.empty() ? "" : so_far.acts.back().what.title,
       percent(latest, latest.availability()), percent(latest, latest.degraded_share()),
       latency_text(latest, latest.p50), latency_text(latest, latest.p99));
+  if (const figures browsing = last_second(so_far, browsing_ended_within); browsing.offered > 0) {
+    line += "  browsing " + browsing_text(browsing);
+  }
   if (so_far.kind == shop_kind::bare || so_far.shop.empty()) return line;
   for (const dependency d : all_dependencies) {
     const breaker_view breaker = so_far.shop.back().stats.of[d].breaker;

@@ -23,7 +23,8 @@ act calm(std::string_view title, milliseconds lasts) { return {.title = std::str
 
 // A hang lasts longer than a customer waits, or its end would answer everybody. The only trouble of the
 // recommendations, the one optional dependency, is to be slow: nobody can say that bare checkout fails
-// because it was too naive to do without them. Inventory and payment it cannot do without.
+// because it was too naive to do without them. Inventory and payment it cannot do without. Chaos comes when
+// both storefronts are well, or the bare one would be charged with what is left of the trouble before.
 std::vector<act> timeline(pace p) {
   const auto pick = [p](length l) { return p == pace::quick ? l.quick : l.full; };
   using enum dependency;
@@ -32,12 +33,15 @@ std::vector<act> timeline(pace p) {
       calm("healthy", pick({6000ms, 1400ms})),
       {"recommendations slow", trouble::faulty, recommendations, slow, pick({7000ms, 1400ms})},
       calm("recovering", pick({4000ms, 800ms})),
+      {"chaos inside", trouble::chaos, {}, {}, pick({6000ms, 1400ms})},
       {"payment 30% errors", trouble::faulty, payment, errors, pick({7000ms, 1300ms})},
       {"inventory resets", trouble::faulty, inventory, resets, pick({7000ms, 1300ms})},
       {"payment hung", trouble::hung, payment, {}, pick({8000ms, 3000ms})},
       calm("payment back", pick({5000ms, 1000ms})),
       {"inventory killed", trouble::killed, inventory, {}, pick({7000ms, 1400ms})},
       calm("inventory restarted", pick({7000ms, 1400ms})),
+      {"four times the load", trouble::overload, {}, {}, pick({6000ms, 2000ms})},
+      calm("crowd gone", pick({3500ms, 800ms})),
   };
 }
 

@@ -2,7 +2,7 @@
 #ifndef SEAWALL_DRILL_TIMELINE_HPP
 #define SEAWALL_DRILL_TIMELINE_HPP
 
-// The play: which dependency gets into which trouble, when, for how long. Both runs see the same one.
+// The play: who gets into which trouble, when, for how long. Both runs see the same one.
 
 #include <chrono>
 #include <cstdint>
@@ -16,25 +16,32 @@ namespace drill {
 
 enum class trouble : std::uint8_t {
   none,
-  faulty,  ///< the process runs and does what `act::does` says
-  hung,    ///< SIGSTOP, and SIGCONT at the end of the act
-  killed,  ///< SIGKILL, and a new process on the same port at the end of the act
+  faulty,    ///< the process runs and does what `act::does` says
+  hung,      ///< SIGSTOP, and SIGCONT at the end of the act
+  killed,    ///< SIGKILL, and a new process on the same port at the end of the act
+  overload,  ///< nothing is wrong with anybody, but far too many come
+  chaos,     ///< the storefront's own calls suffer before they are sent
 };
 
 struct act {
   std::string title;
   trouble what = trouble::none;
-  dependency victim = dependency::inventory;  ///< meaningless if `what` is none
+  dependency victim = dependency::inventory;  ///< meaningless if `what` has none
   fault does = {};                            ///< meaningful if `what` is faulty
   std::chrono::milliseconds lasts{0};
 };
+
+/// Is it the trouble of one dependency?
+constexpr bool has_victim(trouble t) {
+  return t == trouble::faulty || t == trouble::hung || t == trouble::killed;
+}
 
 /// Is nothing left of the victim's process that could answer?
 constexpr bool is_dead(trouble t) { return t == trouble::hung || t == trouble::killed; }
 
 enum class pace : std::uint8_t {
-  full,   ///< about a minute for each run
-  quick,  ///< about 13 seconds for each run
+  full,   ///< about 73 seconds for each run
+  quick,  ///< about 17 seconds for each run
 };
 
 std::vector<act> timeline(pace p);

@@ -46,7 +46,7 @@ int main() {
   seawall::testing::scripted<double> server(clock, "hang, fail x2, ok", 1.0842);
   const auto quote = seawall::testing::run(clock, *quotes, seawall::idempotent(std::ref(server)));
   fmt::print("{} after {} attempts; {}\n", *quote, server.calls(),
-             quotes->breakers().front()->snapshot(clock.now()));
+             quotes->owned<seawall::circuit_breaker>().front()->snapshot(clock.now()));
 
   const auto bad_value = pipeline_of({.name = "quotes", .attempts = 0});
   fmt::print("{}\n", bad_value.status().ToString());

@@ -108,6 +108,56 @@ class hand_breaker {
   hand_window window_;
 };
 
+/// GCRA in whole nanoseconds, by hand: no fractions, no range, no second thoughts.
+struct hand_gcra {
+  alignas(128) std::atomic<std::int64_t> full_at{0};
+  alignas(128) std::int64_t interval = 1;
+  std::int64_t depth = 1'000'000'000;
+
+  bool take(std::int64_t now) noexcept {
+    std::int64_t seen = full_at.load(std::memory_order_relaxed);
+    for (;;) {
+      const std::int64_t after = (seen < now ? now : seen) + interval;
+      if (after - now > depth) return false;
+      if (full_at.compare_exchange_weak(seen, after, std::memory_order_relaxed)) return true;
+    }
+  }
+};
+/// Permits in `Stripes` words.
+template <unsigned Stripes>
+class hand_permits {
+ public:
+  explicit hand_permits(std::int64_t limit) {
+    for (auto& w : words_) w.free.store(limit / Stripes);
+  }
+  bool take() noexcept {
+    auto& free = own();
+    std::int64_t seen = free.load(std::memory_order_relaxed);
+    while (seen >= 1) {
+      if (free.compare_exchange_weak(seen, seen - 1, std::memory_order_acquire, std::memory_order_relaxed))
+        return true;
+    }
+    return false;
+  }
+  void give() noexcept {
+    auto& free = own();
+    std::int64_t seen = free.load(std::memory_order_relaxed);
+    while (seen >= 0 && !free.compare_exchange_weak(seen, seen + 1, std::memory_order_release,
+                                                    std::memory_order_relaxed)) {
+    }
+  }
+
+ private:
+  struct alignas(128) word {
+    std::atomic<std::int64_t> free{0};
+  };
+  std::atomic<std::int64_t>& own() noexcept {
+    if constexpr (Stripes == 1) return words_[0].free;
+    return words_[seawall::core::stripe_hint() & (Stripes - 1)].free;
+  }
+  word words_[Stripes];
+};
+
 /// What a floor does by hand.
 struct policies {
   bool fallback = false;
@@ -117,6 +167,8 @@ struct policies {
   bool breaker = false;
   bool over_time = true;
   bool timeout = false;
+  bool rate = false;
+  bool permit = false;
 };
 
 inline bool good(const absl::Status& s) noexcept { return s.ok(); }
@@ -152,7 +204,16 @@ struct floor {
         if (!breaker_.admit(generation)) [[unlikely]]
           return refuse<R>(0);
       }
+      if constexpr (P.rate) {
+        if (!rate_.take(now)) [[unlikely]]
+          return refuse<R>(0);
+      }
+      if constexpr (P.permit) {
+        if (!permits_.take()) [[unlikely]]
+          return refuse<R>(0);
+      }
       R r = answer<R>(time_left(now, deadline));
+      if constexpr (P.permit) permits_.give();
       if (good(r)) [[likely]] {
         settle(generation, now);
         return r;
@@ -203,6 +264,8 @@ struct floor {
   std::uint32_t max_attempts_ = 4;
   hand_window budget_;
   hand_breaker breaker_{P.over_time};
+  hand_gcra rate_;
+  hand_permits<4> permits_{256};
 };
 
 }  // namespace bench

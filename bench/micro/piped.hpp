@@ -17,6 +17,10 @@ struct parts {
   seawall::circuit_breaker consecutive{
       {.name = "quotes", .over_time = {.failure_rate = 0.0}, .consecutive_failures = 5}};
   seawall::retry_budget budget{{.name = "storefront"}};
+  // More than two threads can ask for.
+  seawall::rate_limiter rate{{.name = "quotes", .permits = 100'000'000, .burst = 100'000'000}};
+  seawall::rate_limiter leased{{.name = "quotes", .permits = 100'000'000, .burst = 100'000'000, .lease = 64}};
+  seawall::bulkhead bulkhead{{.name = "quotes", .max_concurrent = 256}};
 };
 
 inline auto make_deadline() { return seawall::deadline({.after = std::chrono::seconds(2)}); }
@@ -73,6 +77,20 @@ struct five {
   static auto make(parts& p) {
     return seawall::compose(seawall::fallback([]() -> R { return answer<R>(42); }), make_deadline(),
                             make_retry(&p.budget), seawall::breaker(p.breaker), make_timeout());
+  }
+};
+
+/// The five of which one is a limit on rate and one on concurrency.
+struct five_guards {
+  static auto make(parts& p) {
+    return seawall::compose(make_deadline(), make_retry(&p.budget), seawall::breaker(p.breaker),
+                            seawall::limit_rate(p.rate), seawall::limit_concurrency(p.bulkhead));
+  }
+};
+struct five_guards_leased {
+  static auto make(parts& p) {
+    return seawall::compose(make_deadline(), make_retry(&p.budget), seawall::breaker(p.breaker),
+                            seawall::limit_rate(p.leased), seawall::limit_concurrency(p.bulkhead));
   }
 };
 

@@ -72,6 +72,8 @@ constexpr policies all_of_four{
     .deadline = true, .retry = true, .budget = true, .breaker = true, .timeout = true};
 constexpr policies all_of_five{
     .fallback = true, .deadline = true, .retry = true, .budget = true, .breaker = true, .timeout = true};
+constexpr policies five_guards_by_hand{
+    .deadline = true, .retry = true, .budget = true, .breaker = true, .rate = true, .permit = true};
 
 const bool added = [] {
   using status_or = absl::StatusOr<int>;
@@ -93,6 +95,9 @@ const bool added = [] {
   row<five<absl::Status>, all_of_five, absl::Status>("five, Status");
   row<five<int>, all_of_five, int>("five, int");
   row<five_classified<status_or>, all_of_four>("five, classify for fallback");
+
+  row_in_pairs<five_guards, five_guards_by_hand>("five guards");
+  row_in_pairs<five_guards_leased, five_guards_by_hand>("five guards, leases of 64");
 
   row<any_breaker, window_breaker>("any_pipeline, breaker");
   row<any_five, all_of_five>("any_pipeline, five");

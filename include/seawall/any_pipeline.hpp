@@ -15,21 +15,26 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "seawall/adaptive_limit.hpp"
 #include "seawall/attempt_timeout.hpp"
+#include "seawall/bulkhead.hpp"
 #include "seawall/circuit_breaker.hpp"
 #include "seawall/deadline.hpp"
 #include "seawall/fallback.hpp"
 #include "seawall/frame.hpp"
 #include "seawall/hedge.hpp"
 #include "seawall/pipeline.hpp"
+#include "seawall/rate_limiter.hpp"
 #include "seawall/retry.hpp"
 #include "seawall/rules.hpp"
 #include "seawall/status.hpp"
+#include "seawall/throttle.hpp"
 
 namespace seawall {
 
@@ -234,6 +239,31 @@ class frame_stack {
 
 }  // namespace detail
 
+namespace detail {
+
+// The layers of policies that pipelines may share, by one name.
+inline auto shared_layer(circuit_breaker& p) noexcept { return breaker(p); }
+inline auto shared_layer(keyed<circuit_breaker>& p) noexcept { return breaker(p); }
+inline auto shared_layer(bulkhead& p) noexcept { return limit_concurrency(p); }
+inline auto shared_layer(keyed<bulkhead>& p) noexcept { return limit_concurrency(p); }
+inline auto shared_layer(adaptive_limit& p) noexcept { return limit_concurrency(p); }
+inline auto shared_layer(keyed<adaptive_limit>& p) noexcept { return limit_concurrency(p); }
+inline auto shared_layer(rate_limiter& p) noexcept { return limit_rate(p); }
+inline auto shared_layer(keyed<rate_limiter>& p) noexcept { return limit_rate(p); }
+inline auto shared_layer(adaptive_throttle& p) noexcept { return throttle(p); }
+inline auto shared_layer(keyed<adaptive_throttle>& p) noexcept { return throttle(p); }
+
+template <class Policy>
+inline constexpr std::string_view policy_name_of = Policy::policy_name;
+template <class Policy>
+inline constexpr std::string_view policy_name_of<keyed<Policy>> = Policy::policy_name;
+
+/// Policies that a pipeline keeps alive because they were made for it.
+template <class... Policies>
+using owned_policies = std::tuple<std::vector<std::shared_ptr<Policies>>...>;
+
+}  // namespace detail
+
 /// A fallback in a configuration: a value, or a function of the error.
 template <class R>
 struct fallback_config {
@@ -243,13 +273,17 @@ struct fallback_config {
       source;
 };
 
-/// What `any_pipeline<R>::from` builds: layers, outermost first. A breaker is either owned by the pipeline (options) or
-/// shared (a pointer, which must outlive the pipeline).
+/// What `any_pipeline<R>::from` builds: layers, outermost first. Where there is shared state, it is either owned by the
+/// pipeline (options) or shared with others (a pointer, which must outlive the pipeline).
 template <class R>
 struct pipeline_config {
   using layer =
-      std::variant<deadline_options, retry_options, circuit_breaker_options, circuit_breaker*,
-                   keyed<circuit_breaker>*, attempt_timeout_options, hedge_options, fallback_config<R>>;
+      std::variant<deadline_options, retry_options, attempt_timeout_options, hedge_options,
+                   fallback_config<R>, circuit_breaker_options, circuit_breaker*, keyed<circuit_breaker>*,  //
+                   bulkhead_options, bulkhead*, keyed<bulkhead>*,                                           //
+                   adaptive_limit_options, adaptive_limit*, keyed<adaptive_limit>*,                         //
+                   rate_limiter_options, rate_limiter*, keyed<rate_limiter>*,                               //
+                   throttle_options, adaptive_throttle*, keyed<adaptive_throttle>*>;
 
   std::string name = {};           ///< for error messages
   std::vector<layer> layers = {};  ///< at most 32
@@ -309,8 +343,11 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
     return copy;
   }
 
-  /// The breakers that this pipeline owns, outermost first.
-  const std::vector<std::shared_ptr<circuit_breaker>>& breakers() const noexcept { return breakers_; }
+  /// What was made from options, outermost first: `owned<circuit_breaker>()`, `owned<bulkhead>()` and so on.
+  template <class Policy>
+  const std::vector<std::shared_ptr<Policy>>& owned() const noexcept {
+    return std::get<std::vector<std::shared_ptr<Policy>>>(owned_);
+  }
   /// The hedge that was made from options, if there is one: for its snapshot, and to reconfigure it.
   const std::optional<hedge_layer>& hedging() const noexcept { return hedge_; }
 
@@ -381,16 +418,32 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
     add(hedge_.emplace(std::move(o)));
     return std::nullopt;
   }
-  std::optional<std::string> add_from(circuit_breaker_options o) {
-    if (const auto error = validate(o)) return error->text(circuit_breaker::policy_name);
-    breakers_.push_back(std::make_shared<circuit_breaker>(std::move(o)));
-    add(breaker(*breakers_.back()));
+  template <class Policy>
+  std::optional<std::string> add_owned(typename Policy::options_type o) {
+    if (const auto error = validate(o)) return error->text(Policy::policy_name);
+    auto& all = std::get<std::vector<std::shared_ptr<Policy>>>(owned_);
+    all.push_back(std::make_shared<Policy>(std::move(o)));
+    add(detail::shared_layer(*all.back()));
     return std::nullopt;
   }
-  template <class Breaker>
-  std::optional<std::string> add_from(Breaker* shared) {
-    if (shared == nullptr) return "circuit_breaker: the pointer is null; must point to a breaker";
-    add(breaker(*shared));
+  std::optional<std::string> add_from(circuit_breaker_options o) {
+    return add_owned<circuit_breaker>(std::move(o));
+  }
+  std::optional<std::string> add_from(bulkhead_options o) { return add_owned<bulkhead>(std::move(o)); }
+  std::optional<std::string> add_from(adaptive_limit_options o) {
+    return add_owned<adaptive_limit>(std::move(o));
+  }
+  std::optional<std::string> add_from(rate_limiter_options o) {
+    return add_owned<rate_limiter>(std::move(o));
+  }
+  std::optional<std::string> add_from(throttle_options o) {
+    return add_owned<adaptive_throttle>(std::move(o));
+  }
+  template <class Policy>
+  std::optional<std::string> add_from(Policy* shared) {
+    if (shared == nullptr)
+      return std::string(detail::policy_name_of<Policy>) + ": the pointer is null; must point to one";
+    add(detail::shared_layer(*shared));
     return std::nullopt;
   }
   std::optional<std::string> add_from(fallback_config<R> f) {
@@ -399,7 +452,7 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   }
 
   typename frames::layers layers_;
-  std::vector<std::shared_ptr<circuit_breaker>> breakers_;
+  detail::owned_policies<circuit_breaker, bulkhead, adaptive_limit, rate_limiter, adaptive_throttle> owned_;
   std::optional<hedge_layer> hedge_;
   std::size_t bytes_ = 0;
   listener* events_ = nullptr;

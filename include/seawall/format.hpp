@@ -9,7 +9,12 @@
 #include <string>
 #include <string_view>
 
+#include "seawall/core/adaptive_machine.hpp"
 #include "seawall/core/breaker_options.hpp"
+#include "seawall/core/bulkhead_options.hpp"
+#include "seawall/core/chaos_machine.hpp"
+#include "seawall/core/rate_options.hpp"
+#include "seawall/core/throttle_options.hpp"
 #include "seawall/event.hpp"
 #include "seawall/hedge.hpp"
 #include "seawall/latency_window.hpp"
@@ -100,6 +105,37 @@ inline std::string logged(const hedge_snapshot& s) {
       t.withheld_load, t.withheld_chance, t.withheld_budget);
 }
 
+inline std::string logged(const bulkhead_snapshot& s) {
+  std::string out =
+      fmt::format("bulkhead '{}' {} of {} in use, {} waiting", s.name, s.in_use, s.max_concurrent, s.waiting);
+  for (const partition_snapshot& p : s.partitions)
+    out += fmt::format(", '{}' {} of {}", p.name, p.in_use, p.guaranteed);
+  return out + fmt::format(" ({} admitted late, {} timed out, {} displaced)", s.admitted_late, s.timed_out,
+                           s.displaced);
+}
+
+inline std::string logged(const adaptive_limit_snapshot& s) {
+  return fmt::format("adaptive_limit '{}' {} of {} in flight, latency {}, baseline {}", s.name, s.in_flight,
+                     s.limit, to_text(s.latency), to_text(s.baseline));
+}
+
+inline std::string logged(const rate_limiter_snapshot& s) {
+  return fmt::format("rate_limiter '{}' {:.6g}/s ({:.0f}%), {} available, {} leased, {} waiting", s.name,
+                     s.rate_per_second, s.share * 100, s.available, s.leased, s.waiting);
+}
+
+inline std::string logged(const throttle_snapshot& s) {
+  return fmt::format("throttle '{}' {} ({} of {} requests accepted, {} throttled, rejects {:.1f}%)", s.name,
+                     s.throttling ? "throttling" : "passing", s.accepts, s.requests, s.throttled,
+                     s.rejection_probability * 100);
+}
+
+inline std::string logged(const chaos_snapshot& s) {
+  return fmt::format("chaos '{}' {}, {} calls: {} failures, {} latencies, {} hangs, {} results, {} withheld",
+                     s.name, s.enabled ? "on" : "off", s.calls, s.failures, s.latencies, s.hangs, s.results,
+                     s.withheld);
+}
+
 inline std::string logged(const event::rejected& e) { return "rejected: " + describe(e.what); }
 inline std::string logged(const event::gave_up& e) { return describe(e.what) + ": " + logged(e.failure); }
 inline std::string logged(const event::retry_scheduled& e) {
@@ -125,16 +161,25 @@ inline std::string logged(const event::state_changed& e) {
   const std::string key = e.key.empty() ? std::string() : fmt::format(" [{}]", e.key);
   return fmt::format("{} '{}'{}: {} -> {} ({})", e.policy, e.name, key, e.from, e.to, e.why);
 }
+inline std::string logged(const event::limit_changed& e) {
+  const std::string key = e.key.empty() ? std::string() : fmt::format(" [{}]", e.key);
+  return fmt::format("{} '{}'{}: limit {:.6g} -> {:.6g} ({})", e.policy, e.name, key, e.from, e.to, e.why);
+}
+inline std::string logged(const event::fault_injected& e) {
+  return fmt::format("chaos '{}' injects a fault: {}", e.name, e.fault);
+}
 
 /// These types exactly: a conversion must not claim the types of others (`std::chrono::seconds` converts to `duration`).
 template <class T, class... Known>
 concept one_of = (std::same_as<T, Known> || ...);
 template <class T>
-concept loggable = one_of<T, duration, instant, health, again, verdict, reason, give_up, rejection, ending,
-                          breaker_state, breaker_snapshot, retry_budget_snapshot, core::window_counts,
-                          hedge_reason, hedge_withheld_by, hedge_snapshot, latency_snapshot, event::rejected,
-                          event::gave_up, event::retry_scheduled, event::hedged, event::hedge_withheld,
-                          event::fallback_used, event::stale_served, event::state_changed>;
+concept loggable =
+    one_of<T, duration, instant, health, again, verdict, reason, give_up, rejection, ending, breaker_state,
+           breaker_snapshot, retry_budget_snapshot, core::window_counts, hedge_reason, hedge_withheld_by,
+           hedge_snapshot, latency_snapshot, event::rejected, event::gave_up, event::retry_scheduled,
+           event::hedged, event::hedge_withheld, event::fallback_used, event::stale_served,
+           event::state_changed, event::limit_changed, event::fault_injected, bulkhead_snapshot,
+           adaptive_limit_snapshot, rate_limiter_snapshot, throttle_snapshot, chaos_snapshot>;
 
 }  // namespace detail
 

@@ -59,8 +59,9 @@ constexpr verdict verdict_of(const rejection& r) noexcept {
     case reason::wrong_driver:
     case reason::cancelled: return verdict::cancelled();
     case reason::timed_out:
-    case reason::injected:
     case reason::threw: return verdict::transient();
+    // As a dependency would say it.
+    case reason::injected: return verdict::transient().with_retry_after(r.retry_after);
     // It may have been executed; whose fault it is nobody knows.
     case reason::no_answer: return {.again = again::if_idempotent};
     default: break;

@@ -51,6 +51,7 @@ struct rejection {
   duration retry_after = verdict::no_pushback();
   std::uint32_t attempts = 0;  ///< made before this rejection ended the call
   duration elapsed = {};       ///< since the call began
+  std::uint8_t code = 0;       ///< of the status made from it (`absl::StatusCode`); 0: as `why` says
 
   constexpr bool has_retry_after() const noexcept { return retry_after >= duration::zero(); }
 };

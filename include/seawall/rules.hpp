@@ -14,28 +14,40 @@
 
 // A static_assert wants a literal, so the table is a list of rows that is expanded twice. Undefined below.
 // row(name, holds, text): `holds` is an expression over `layers`, outermost first.
-#define SEAWALL_ORDER_RULES(row)                                                                                                 \
-  row(deadline_outside_repeats,                                                                                                  \
-      !outside(layers, layer_kind::retry, layer_kind::deadline) &&                                                               \
-          !outside(layers, layer_kind::hedge, layer_kind::deadline),                                                             \
-      "deadline bounds the whole call and must come before retry and hedge; for one attempt use attempt_timeout")                \
-      row(attempt_timeout_inside_repeats,                                                                                        \
-          !outside(layers, layer_kind::attempt_timeout, layer_kind::retry) &&                                                    \
-              !outside(layers, layer_kind::attempt_timeout, layer_kind::hedge),                                                  \
-          "attempt_timeout bounds one attempt and must come after retry and hedge; for the whole call use deadline")             \
-          row(fallback_outside_repeats,                                                                                          \
-              !outside(layers, layer_kind::retry, layer_kind::fallback) &&                                                       \
-                  !outside(layers, layer_kind::hedge, layer_kind::fallback),                                                     \
-              "fallback turns failures into answers, so that a retry or hedge outside it would never see one: it must come "     \
-              "before them")                                                                                                     \
-              row(fallback_outside_breaker, !outside(layers, layer_kind::breaker, layer_kind::fallback),                         \
-                  "fallback turns failures into answers, so that a breaker outside it would never trip: it must come before it") \
-                  row(one_retry, count(layers, layer_kind::retry) <= 1,                                                          \
-                      "retry inside retry multiplies the attempts: use one, with more attempts")                                 \
-                      row(one_hedge, count(layers, layer_kind::hedge) <= 1,                                                      \
-                          "hedge inside hedge multiplies the attempts: use one, with more attempts")                             \
-                          row(classify_innermost, is_last(layers, layer_kind::classify),                                         \
-                              "classify reads the result of an attempt and must be the innermost layer")
+// One rule below the other:
+// clang-format off
+#define SEAWALL_ORDER_RULES(row) \
+  row(deadline_outside_repeats, \
+      !outside(layers, layer_kind::retry, layer_kind::deadline) && \
+          !outside(layers, layer_kind::hedge, layer_kind::deadline), \
+      "deadline bounds the whole call and must come before retry and hedge; for one attempt use attempt_timeout") \
+  row(attempt_timeout_inside_repeats, \
+      !outside(layers, layer_kind::attempt_timeout, layer_kind::retry) && \
+          !outside(layers, layer_kind::attempt_timeout, layer_kind::hedge), \
+      "attempt_timeout bounds one attempt and must come after retry and hedge; for the whole call use deadline") \
+  row(fallback_outside_repeats, \
+      !outside(layers, layer_kind::retry, layer_kind::fallback) && \
+          !outside(layers, layer_kind::hedge, layer_kind::fallback), \
+      "fallback turns failures into answers, so that a retry or hedge outside it would never see one: it must come " \
+      "before them") \
+  row(fallback_outside_breaker, \
+      !outside(layers, layer_kind::breaker, layer_kind::fallback), \
+      "fallback turns failures into answers, so that a breaker outside it would never trip: it must come before it") \
+  row(fallback_outside_throttle, \
+      !outside(layers, layer_kind::throttle, layer_kind::fallback), \
+      "fallback turns failures into answers, so that a throttle outside it would never hear of a refusal: it must " \
+      "come before it") \
+  row(fallback_outside_adaptive_limit, \
+      !outside(layers, layer_kind::adaptive_limit, layer_kind::fallback), \
+      "fallback turns failures into answers, so that an adaptive limit outside it would learn from answers that cost " \
+      "nothing: it must come before it") \
+  row(one_retry, count(layers, layer_kind::retry) <= 1, \
+      "retry inside retry multiplies the attempts: use one, with more attempts") \
+  row(one_hedge, count(layers, layer_kind::hedge) <= 1, \
+      "hedge inside hedge multiplies the attempts: use one, with more attempts") \
+  row(classify_innermost, is_last(layers, layer_kind::classify), \
+      "classify reads the result of an attempt and must be the innermost layer")
+// clang-format on
 
 namespace seawall {
 

@@ -4,8 +4,11 @@
 
 // Everything but formatters (seawall/format.hpp) and testing tools (seawall/testing/).
 
+#include "seawall/adaptive_limit.hpp"   // IWYU pragma: export
 #include "seawall/any_pipeline.hpp"     // IWYU pragma: export
 #include "seawall/attempt_timeout.hpp"  // IWYU pragma: export
+#include "seawall/bulkhead.hpp"         // IWYU pragma: export
+#include "seawall/chaos.hpp"            // IWYU pragma: export
 #include "seawall/circuit_breaker.hpp"  // IWYU pragma: export
 #include "seawall/classify.hpp"         // IWYU pragma: export
 #include "seawall/deadline.hpp"         // IWYU pragma: export
@@ -20,9 +23,12 @@
 #include "seawall/latency_window.hpp"   // IWYU pragma: export
 #include "seawall/pipeline.hpp"         // IWYU pragma: export
 #include "seawall/propagation.hpp"      // IWYU pragma: export
+#include "seawall/quota.hpp"            // IWYU pragma: export
+#include "seawall/rate_limiter.hpp"     // IWYU pragma: export
 #include "seawall/retry.hpp"            // IWYU pragma: export
 #include "seawall/retry_budget.hpp"     // IWYU pragma: export
 #include "seawall/status.hpp"           // IWYU pragma: export
+#include "seawall/throttle.hpp"         // IWYU pragma: export
 #include "seawall/version.hpp"          // IWYU pragma: export
 
 #endif  // SEAWALL_SEAWALL_HPP

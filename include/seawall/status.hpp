@@ -136,10 +136,11 @@ inline absl::Status with_message(const absl::Status& s, const std::string& messa
 }
 
 inline absl::Status status_of(const rejection& r, const absl::Status* last) {
-  if (r.detail_level == rejection_detail::code_only) return absl::Status(code_of(r.why), absl::string_view());
+  const absl::StatusCode code = r.code != 0 ? static_cast<absl::StatusCode>(r.code) : code_of(r.why);
+  if (r.detail_level == rejection_detail::code_only) return absl::Status(code, absl::string_view());
   std::string text = describe(r);
   if (last != nullptr && !last->ok()) text.append("; last error: ").append(last->ToString());
-  absl::Status out(code_of(r.why), text);
+  absl::Status out(code, text);
   const std::string encoded = encode(r);
   // From a view: with clang 18 and later, Cord(std::string&&) does not link against Debian's Abseil.
   out.SetPayload(to_absl(rejection_payload), absl::Cord(to_absl(encoded)));
@@ -195,7 +196,8 @@ inline std::optional<duration> retry_after_of(const absl::Status& s) {
 namespace detail {
 
 inline verdict classify_failure(const absl::Status& s) {
-  if (const auto r = rejection_of(s)) {
+  // An injected fault is to be taken for what its code says.
+  if (const auto r = rejection_of(s); r && r->why != reason::injected) {
     const duration left = r->retry_after.value_or(verdict::no_pushback());
     return verdict_of({.why = r->why, .retry_after = left});
   }

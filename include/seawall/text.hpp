@@ -132,7 +132,8 @@ inline std::string describe(const rejection& r) {
   if (in_its_own_words && !r.detail.empty()) return out.append(": ").append(r.detail);
   if (!r.detail.empty()) out.append(" (").append(r.detail).append(")");
   out.append(detail::phrase(r.why));
-  if (r.has_retry_after()) out.append(" for another ").append(to_text(r.retry_after));
+  if (r.has_retry_after() && r.why != reason::injected)
+    out.append(" for another ").append(to_text(r.retry_after));
   const bool timed =
       r.why == reason::deadline_exceeded || r.why == reason::timed_out || r.why == reason::cancelled;
   if (timed && r.attempts != 0) out.append(", after ").append(detail::attempts_in(r.attempts, r.elapsed));

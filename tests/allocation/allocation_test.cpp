@@ -11,9 +11,14 @@
 
 #include "seawall/cache.hpp"
 #include "seawall/coalesce.hpp"
+#include "seawall/adaptive_limit.hpp"
+#include "seawall/bulkhead.hpp"
+#include "seawall/chaos.hpp"
+#include "seawall/rate_limiter.hpp"
 #include "seawall/seawall.hpp"
 #include "seawall/testing/virtual_clock.hpp"
 #include "seawall/testing/virtual_scheduler.hpp"
+#include "seawall/throttle.hpp"
 #include <doctest/doctest.h>
 
 namespace {
@@ -77,6 +82,13 @@ TEST_CASE("no allocation on the success path of any policy, alone") {
   CHECK(none(seawall::breaker(breaker)));
   CHECK(none(seawall::breaker(slow)));
   CHECK(none(seawall::breaker(ring)));
+  seawall::rate_limiter rate({.permits = 1000}), leases({.permits = 1000, .lease = 8}),
+      log({.algorithm = seawall::rate_algorithm::sliding_log, .permits = 1000});
+  CHECK(none(seawall::limit_rate(rate)));
+  CHECK(none(seawall::limit_rate(leases)));
+  CHECK(none(seawall::limit_rate(log)));
+  seawall::adaptive_limit limit;
+  CHECK(none(seawall::limit_concurrency(limit)));
   CHECK(none(seawall::retry()));
   CHECK(none(seawall::retry({.budget = &budget})));
   CHECK(none(seawall::deadline({.after = 1s})));
@@ -84,6 +96,33 @@ TEST_CASE("no allocation on the success path of any policy, alone") {
   CHECK(none(seawall::fallback(result(9))));
   CHECK(
       none(seawall::classify([](const result& r) { return seawall::outcome_traits<result>::classify(r); })));
+}
+
+TEST_CASE(
+    "no allocation on the success path of a throttle, of one for each key, of chaos that is off or spares a call") {
+  seawall::adaptive_throttle throttle;
+  seawall::keyed<seawall::adaptive_throttle> throttles;
+  seawall::chaos off, on({.enabled = true, .faults = {{.rate = 0.0}}, .script = "ok"});
+  const auto none = [](const auto& layer) {
+    const auto pipeline = seawall::compose(layer);
+    return allocations_of([&] { CHECK(pipeline.run(ok).ok()); }) == 0;
+  };
+  CHECK(none(seawall::throttle(throttle)));
+  CHECK(none(seawall::throttle(throttles)));
+  CHECK(none(seawall::inject(off)));
+  CHECK(none(seawall::inject(on)));
+}
+
+TEST_CASE("no allocation while a throttle rejects, with the code alone") {
+  const seawall::verdict quota{.health = seawall::health::silent, .again = seawall::again::if_idempotent};
+  seawall::adaptive_throttle throttle(
+      {.floor_per_second = 0, .rejections = seawall::rejection_detail::code_only});
+  for (int i = 0; i < 1'000'000; ++i) throttle.machine().settle(quota, seawall::steady_clock::now());
+  const auto pipeline = seawall::compose(seawall::throttle(throttle));
+  CHECK(allocations_of([&] {
+          CHECK(pipeline.run(ok).status().code() == absl::StatusCode::kResourceExhausted);
+          throttle.machine().settle(quota, seawall::steady_clock::now());
+        }) == 0);
 }
 
 TEST_CASE("no allocation on the success path of pipelines: static, dynamic, keyed, with options, nested") {
@@ -105,6 +144,35 @@ TEST_CASE("no allocation on the success path of pipelines: static, dynamic, keye
           CHECK(dynamic.run(outer).ok());
         }) == 0);
   CHECK(allocations_of([&] { CHECK(five.run(seawall::idempotent([] { return 7; })) == 7); }) == 0);
+}
+
+TEST_CASE(
+    "no allocation in a bulkhead: admitted, weighed, of a partition, handed over to one who waits, refused") {
+  const auto weight = [](const seawall::call&) noexcept -> std::uint32_t { return 2; };
+  seawall::bulkhead plain, weighs({.weight_of = weight}), parts({.partitions = {{"a", 3}}});
+  seawall::keyed<seawall::bulkhead> shards;
+  const auto none = [](auto& b) {
+    const auto pipeline = seawall::compose(seawall::limit_concurrency(b));
+    return allocations_of([&] { CHECK(pipeline.run({.key = "eu-1"}, ok).ok()); }) == 0;
+  };
+  CHECK(none(plain));
+  CHECK(none(weighs));
+  CHECK(none(parts));
+  CHECK(none(shards));
+  using machine = seawall::core::bulkhead_machine;
+  seawall::bulkhead one({.max_concurrent = 1, .max_waiting = 2, .order = seawall::wait_order::by_priority});
+  const seawall::instant now;
+  CHECK(allocations_of([&] {
+          auto held = one.try_acquire(now);
+          CHECK_FALSE(one.try_acquire(now));
+          machine::place place;
+          seawall::instant look_again;
+          CHECK(one.machine().acquire_or_wait(now, {}, place, nullptr, look_again) ==
+                machine::admission::waiting);
+          held.release(now);
+          CHECK(one.machine().look(now, place, look_again) == machine::admission::admitted);
+          one.machine().release(1, 0, now);
+        }) == 0);
 }
 
 // Its frames, that is: the driver is another matter.
@@ -148,6 +216,26 @@ TEST_CASE("no allocation while a breaker fails, probes and recovers") {
           clock.advance(1s);
           breaker.try_acquire(clock.now()).success(clock.now());
           CHECK(breaker.try_acquire(clock.now()));
+        }) == 0);
+}
+
+TEST_CASE("no allocation while a rate limiter refuses, lets wait, takes back and is slowed down") {
+  virtual_clock clock;
+  seawall::rate_limiter limiter({.permits = 10,
+                                 .per = 1s,
+                                 .burst = 2,
+                                 .max_wait = 1s,
+                                 .max_waiting = 4,
+                                 .pushback = {.pause_max = 100ms, .slow_to = 0.9}});
+  CHECK(allocations_of([&] {
+          clock.advance(10s);
+          CHECK(limiter.try_acquire(clock.now(), 2));
+          auto first = limiter.reserve(clock.now()), second = limiter.reserve(clock.now());
+          first.give_back(clock.now());
+          CHECK(limiter.reserve(clock.now()).at() < second.at());
+          CHECK_FALSE(limiter.reserve(clock.now(), 3));
+          auto p = limiter.try_acquire(second.at() + 1s);
+          p.settle(seawall::verdict::transient().with_retry_after(1s), second.at() + 1s);
         }) == 0);
 }
 

@@ -72,7 +72,9 @@ TEST_CASE("destroyed: a call that was started and not run, one that is about to 
 }
 
 TEST_CASE("destroyed: a call whose timer has been handed over") {
-  const auto soon = seawall::compose(seawall::retry({.backoff = {.initial = 1us, .max = 1us}}));
+  // Not so soon that it is over within the step that begins it.
+  const auto soon = seawall::compose(
+      seawall::retry({.backoff = {.initial = 20ms, .max = 20ms, .jitter = seawall::jitter::none}}));
   destroy_with([&](net::io_context& io, never_called handler) {
     seawall::async_run(soon, net::make_strand(io), fails, handler);
     io.run_one();  // the first attempt's mail
@@ -183,9 +185,10 @@ TEST_CASE("a thread pool that is stopped and destroyed takes its calls with it")
 TEST_CASE("a context that is stopped is a pause: its calls go on when it runs again") {
   net::io_context io;
   answer got = 0;
-  const auto soon =
-      seawall::compose(seawall::retry({.max_attempts = 2, .backoff = {.initial = 1us, .max = 1us}}));
-  seawall::async_run(soon, io, fails, [&](answer a) { got = std::move(a); });
+  // Long enough not to be over within the step that begins it, when this thread loses its processor there.
+  const auto later = seawall::compose(seawall::retry(
+      {.max_attempts = 2, .backoff = {.initial = 100ms, .max = 100ms, .jitter = seawall::jitter::none}}));
+  seawall::async_run(later, io, fails, [&](answer a) { got = std::move(a); });
   io.run_one();
   io.stop();
   CHECK(io.run() == 0);

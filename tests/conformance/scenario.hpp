@@ -18,6 +18,7 @@
 
 #include "absl/status/statusor.h"
 #include "conformance/trace.hpp"
+#include "seawall/bulkhead.hpp"
 #include "seawall/circuit_breaker.hpp"
 #include "seawall/exec/completion.hpp"
 #include "seawall/keyed.hpp"
@@ -89,9 +90,18 @@ class stage {
   seawall::retry_budget& budget(seawall::retry_budget_options o) {
     return budgets_.emplace_back(std::move(o));
   }
+  seawall::bulkhead& bulkhead(seawall::bulkhead_options o) { return bulkheads_.emplace_back(std::move(o)); }
+  seawall::keyed<seawall::bulkhead>& bulkheads(seawall::bulkhead_options o) {
+    return keyed_bulkheads_.emplace_back(std::move(o));
+  }
+  /// A call of somebody else that does not end.
+  void occupy(seawall::bulkhead& b) { permits_.push_back(b.try_acquire(at({}))); }
   /// A probe of somebody else that does not end: its place is taken.
   void occupy(seawall::circuit_breaker& b, duration since) { occupied_.push_back(b.try_acquire(at(since))); }
-  void leave() { occupied_.clear(); }
+  void leave() {
+    occupied_.clear();
+    permits_.clear();
+  }
   /// Keeps anything for as long as the stage.
   template <class T>
   const T& keep(T value) {
@@ -103,6 +113,8 @@ class stage {
   seawall::listener& hears(std::uint32_t caller = 0) { return ears_.emplace_back(recorder_, caller); }
   std::list<seawall::circuit_breaker>& all_breakers() { return breakers_; }
   std::list<seawall::keyed<seawall::circuit_breaker>>& all_keyed() { return keyed_; }
+  std::list<seawall::bulkhead>& all_bulkheads() { return bulkheads_; }
+  std::list<seawall::keyed<seawall::bulkhead>>& all_keyed_bulkheads() { return keyed_bulkheads_; }
 
   /// For substitutes that take their time, without drivers that block, and with them.
   virtual void later(duration, const attempt&, std::function<void()>) { std::abort(); }
@@ -116,6 +128,9 @@ class stage {
   std::list<seawall::keyed<seawall::circuit_breaker>> keyed_;
   std::list<seawall::retry_budget> budgets_;
   std::vector<seawall::circuit_breaker::permit> occupied_;
+  std::list<seawall::bulkhead> bulkheads_;
+  std::list<seawall::keyed<seawall::bulkhead>> keyed_bulkheads_;
+  std::vector<seawall::bulkhead::permit> permits_;
   std::vector<std::shared_ptr<const void>> kept_;
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "drill/rendering.hpp"
 #include <doctest/doctest.h>
 
 namespace drill {
@@ -36,6 +37,20 @@ run_record one_outage() {
             sample(1s, 100, breaker_view::closed),        sample(1200ms, 118, breaker_view::open),
             sample(1600ms, 119, breaker_view::half_open), sample(1900ms, 121, breaker_view::open),
             sample(2100ms, 141, breaker_view::closed)};
+  return r;
+}
+
+/// Healthy for a second, then two in which 100 customers and 300 browsers come in each. Workers' time is
+/// spent at 6 s in a second.
+run_record one_overload() {
+  run_record r;
+  r.acts = {played(trouble::none, 0s, 1s), played(trouble::overload, 1s, 3s)};
+  for (int i = 0; i < 200; ++i) r.customers.push_back(came(1s + i * 10ms, 30ms, outcome::full));
+  for (int i = 0; i < 600; ++i) {
+    r.browsers.push_back(came(1s + i * 3ms, 5ms, i % 3 == 0 ? outcome::not_sent : outcome::refused));
+  }
+  r.shop = {sample(1s, 0, breaker_view::closed), sample(3s, 0, breaker_view::closed)};
+  r.shop.back().stats.rendering = 12s;
   return r;
 }
 
@@ -132,6 +147,95 @@ TEST_CASE("isolation: a breaker that never opened reduced nothing") {
   REQUIRE(all.size() == 1);
   CHECK_FALSE(all[0].breaker_opened);
   CHECK(all[0].reduction() == 0);
+}
+
+TEST_CASE("figures: who browses is counted apart from who checks out, the refused among the errors") {
+  run_record r;
+  r.customers = {came(0s, 30ms, outcome::full)};
+  r.browsers = {came(0s, 80ms, outcome::full), came(0s, 2ms, outcome::refused), came(0s, 4ms, outcome::error),
+                came(0s, 1s, outcome::gave_up), came(900ms, 200ms, outcome::refused)};
+  CHECK(figures_within(r, {0s, 1s}).offered == 1);
+  const figures f = browsing_within(r, {0s, 1s});
+  CHECK(f.offered == 5);
+  CHECK(f.full == 1);
+  CHECK(f.errors == 3);
+  CHECK(f.refused == 2);
+  CHECK(f.unanswered == 1);
+  CHECK(f.p50 == 80ms);  // of those who were answered or gave up
+  CHECK(f.p99_of_failed == 1s);
+  CHECK(browsing_ended_within(r, {0s, 1s}).refused == 1);
+}
+
+TEST_CASE("figures: whoever was served does not count as failed, however slowly it went") {
+  run_record r;
+  r.browsers = {came(0s, 900ms, outcome::degraded), came(0s, 3ms, outcome::refused)};
+  CHECK(browsing_within(r, {0s, 1s}).p99_of_failed == 3ms);
+}
+
+TEST_CASE("overload: shares of the workers' time, asked for, spent, and spent for somebody") {
+  const auto o = overload_of(one_overload());
+  REQUIRE(o.has_value());
+  CHECK(o->act == "act");
+  CHECK(o->checkout.offered == 200);
+  CHECK(o->browsing.offered == 600);
+  // 200 pages of 10 ms and 400 of 80 ms were asked for in two seconds, and 200 could not be sent.
+  CHECK(o->offered == doctest::Approx((200 * 0.010 + 400 * 0.080) / (render_workers * 2)));
+  CHECK(o->rendered == doctest::Approx(6.0 / render_workers));
+}
+
+TEST_CASE("overload: served is the time within the act for pages that came while their visitors waited") {
+  run_record r = one_overload();
+  r.customers = {came(1500ms, 30ms, outcome::full), came(1500ms, 30ms, outcome::error)};
+  r.browsers = {came(900ms, 120ms, outcome::full),     // 20 ms of it were rendered in the act
+                came(2s, 900ms, outcome::full),        // all of it
+                came(2900ms, 140ms, outcome::full),    // 40 ms of it
+                came(3s, 500ms, outcome::full),        // after the act
+                came(1500ms, 1s, outcome::gave_up),    // for nobody
+                came(1500ms, 1ms, outcome::refused)};  // nothing
+  CHECK(overload_of(r)->served == doctest::Approx((0.010 + 0.020 + 0.080 + 0.040) / (render_workers * 2)));
+}
+
+TEST_CASE("overload: an act that has only begun, and a run without one") {
+  run_record r = one_overload();
+  r.acts.back().when.end = r.acts.back().when.begin;
+  CHECK(overload_of(r)->offered == 0);
+  CHECK(overload_of(r)->served == 0);
+  CHECK_FALSE(overload_of(one_outage()).has_value());
+  CHECK(isolations(one_overload()).empty());
+}
+
+TEST_CASE("chaos inside: counted from the last sample before the act to the first one after it") {
+  run_record r;
+  r.acts = {played(trouble::none, 0s, 1s), played(trouble::chaos, 1s, 2s)};
+  r.customers = {came(500ms, 30ms, outcome::error), came(1500ms, 30ms, outcome::degraded)};
+  const auto sampled = [](microseconds at, chaos_stats counts) {
+    shop_sample s{.at = at, .stats = {}};
+    s.stats.chaos = counts;
+    return s;
+  };
+  r.shop = {sampled(900ms, {}), sampled(1s, {2, 1, 0, 0, 1}), sampled(1900ms, {9, 3, 2, 1, 1}),
+            sampled(2s, {12, 4, 2, 1, 1})};
+  const auto c = inner_chaos_of(r);
+  REQUIRE(c.has_value());
+  CHECK(c->act == "act");
+  CHECK(c->checkout.offered == 1);
+  CHECK(c->injected == chaos_stats{12, 4, 2, 1, 1});
+  CHECK(c->injected.faults() == 8);
+  CHECK(c->outside == 0);
+  // It was on before the act, and could not be switched off.
+  r.shop.front().stats.chaos = {1, 1, 0, 0, 0};
+  r.shop.push_back(sampled(2100ms, {14, 4, 3, 1, 2}));
+  CHECK(inner_chaos_of(r)->injected == chaos_stats{11, 3, 2, 1, 1});
+  CHECK(inner_chaos_of(r)->outside == 3);
+}
+
+TEST_CASE(
+    "chaos inside: it has no victim whose attempts could be counted, and a run without it has no figures") {
+  CHECK_FALSE(has_victim(trouble::chaos));
+  CHECK_FALSE(inner_chaos_of(one_outage()).has_value());
+  run_record r;
+  r.acts = {played(trouble::chaos, 0s, 1s)};
+  CHECK(inner_chaos_of(r)->injected.faults() == 0);  // nobody was asked
 }
 
 TEST_CASE("reconciliation: charged without an order, and accepted but never charged") {

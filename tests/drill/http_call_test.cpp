@@ -30,6 +30,9 @@ class server_on {
     server_.Post("/reset", [this](const httplib::Request& request, httplib::Response&) {
       server_.reset_connection(request);
     });
+    server_.Get("/product", [](const httplib::Request& request, httplib::Response& response) {
+      response.set_content(request.get_param_value("article"), "text/plain");
+    });
     server_.Post("/sleep",
                  [](const httplib::Request&, httplib::Response&) { std::this_thread::sleep_for(100ms); });
     server_.open(port.number());
@@ -73,6 +76,8 @@ TEST_CASE("HTTP: every ending is told from the others") {
     CHECK(pause.how == ending::answered);
     CHECK_FALSE(pause.ok());
     CHECK(pause.retry_after == 7s);
+    CHECK(ask(port, "/product", 5s).status == 404);  // a GET it is that asks for one
+    CHECK(get({.port = port.number(), .path = "/product?article=17", .timeouts = within(5s)}).body == "17");
     CHECK(ask(port, "/reset", 5s).how == ending::broken_off);
     CHECK(ask(port, "/sleep", 20ms).how == ending::timed_out);
   }

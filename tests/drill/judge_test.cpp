@@ -29,6 +29,24 @@ isolation left_alone() {
           .attempts = 19};
 }
 
+overload overloaded(std::uint64_t checkouts_answered, double served) {
+  overload o{.act = "four times the load", .checkout = answered(checkouts_answered, 1000), .browsing = {}};
+  o.browsing.offered = 4000;
+  o.browsing.errors = 3000;
+  o.browsing.refused = 3000;
+  o.browsing.p99_of_failed = refusal_bound;
+  o.offered = 3.5;
+  o.rendered = 1;
+  o.served = served;
+  return o;
+}
+
+inner_chaos hurt(std::uint64_t checkouts_answered) {
+  return {.act = "chaos inside",
+          .checkout = answered(checkouts_answered, 1000),
+          .injected = {.calls = 100, .hangs = 1}};
+}
+
 /// Just good enough in every respect.
 evidence sufficient() {
   evidence e;
@@ -37,6 +55,10 @@ evidence sufficient() {
   e.seawall.p99_of_all = checkout_deadline + latency_tolerance;
   e.dead = {left_alone()};
   e.books.charges = 990;
+  e.bare_overload = overloaded(789, 0.1);
+  e.overloaded = overloaded(990, 0.9);
+  e.bare_chaos = hurt(789);
+  e.chaos = hurt(990);
   return e;
 }
 
@@ -66,12 +88,39 @@ TEST_CASE("judge: each criterion fails by a hair") {
   CHECK_FALSE(met_after([](evidence& e) { e.orders.never_charged = 1; }));
 }
 
+TEST_CASE("judge: each criterion of the overload fails by a hair") {
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_overload->offered = 3.49; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->offered = 3.49; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->checkout = answered(989, 1000); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_overload->checkout = answered(791, 1000); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->served = 0.899; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->browsing.p99_of_failed += 1us; }));
+}
+
+TEST_CASE("judge: each criterion of the chaos inside fails by a hair") {
+  CHECK_FALSE(met_after([](evidence& e) { e.chaos->injected = {.calls = 100}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos->injected = {.calls = 100}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.chaos->outside = 1; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos->outside = 1; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.chaos->checkout = answered(989, 1000); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos->checkout = answered(791, 1000); }));
+}
+
 TEST_CASE("judge: a drill in which nothing happened proves nothing") {
   CHECK_FALSE(met_after([](evidence& e) { e.seawall = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.bare = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.books = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.dead.clear(); }));
   CHECK_FALSE(met_after([](evidence& e) { e.dead[0].open = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_overload.reset(); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded.reset(); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->checkout = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_overload->checkout = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos.reset(); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.chaos.reset(); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.chaos->checkout = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos->checkout = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.overloaded->browsing = {}; }));  // nobody had to be refused
 }
 
 }  // namespace drill

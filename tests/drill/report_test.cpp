@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <string>
 
 #include "drill/json_writer.hpp"
 #include "drill/report_html.hpp"
+#include "drill/report_json.hpp"
+#include "drill/report_text.hpp"
 #include "drill/terminal.hpp"
 #include "drill/timeline.hpp"
 #include <doctest/doctest.h>
@@ -12,6 +15,22 @@
 namespace drill {
 
 using namespace std::chrono_literals;
+
+namespace {
+
+/// A second of it, in which nobody gets anything: of a hundred browsers each leaves as `how` after `waited`.
+run_record overloaded_run(shop_kind kind, outcome how, std::chrono::microseconds waited) {
+  run_record r;
+  r.kind = kind;
+  r.acts = {{{.title = "healthy", .lasts = 1s}, {0s, 1s}},
+            {{.title = "four times the load", .what = trouble::overload, .lasts = 1s}, {1s, 2s}}};
+  for (int i = 0; i < 100; ++i) {
+    r.browsers.push_back({.came_at = 1s + i * 10ms, .waited = waited, .how = how, .degraded = {}});
+  }
+  return r;
+}
+
+}  // namespace
 
 TEST_CASE("JSON: objects, arrays and commas") {
   json_writer w;
@@ -55,8 +74,83 @@ TEST_CASE("timeline: the quick one has the same acts in a quarter of the time") 
     CHECK(quick[i].lasts < full[i].lasts);
   }
   CHECK(full.front().what == trouble::none);  // the yardstick of the others
-  CHECK(length_of(full) <= 60s);
-  CHECK(length_of(quick) <= 13s);
+  CHECK(length_of(full) <= 75s);
+  CHECK(length_of(quick) <= 17500ms);
+}
+
+TEST_CASE("timeline: one overload, once every dependency is well again, and a calm act after it") {
+  const auto acts = timeline(pace::full);
+  const auto is_overload = [](const act& a) { return a.what == trouble::overload; };
+  CHECK(std::count_if(acts.begin(), acts.end(), is_overload) == 1);
+  REQUIRE(acts.size() >= 3);
+  CHECK(acts[acts.size() - 3].what == trouble::none);
+  CHECK(is_overload(acts[acts.size() - 2]));
+  CHECK(acts.back().what == trouble::none);
+}
+
+TEST_CASE("timeline: one act of chaos, after a calm one, so that no earlier trouble counts as its own") {
+  const auto acts = timeline(pace::full);
+  const auto chaos =
+      std::find_if(acts.begin(), acts.end(), [](const act& a) { return a.what == trouble::chaos; });
+  REQUIRE(chaos != acts.end());
+  REQUIRE(chaos != acts.begin());
+  CHECK(std::prev(chaos)->what == trouble::none);
+  CHECK(std::count_if(acts.begin(), acts.end(), [](const act& a) { return a.what == trouble::chaos; }) == 1);
+}
+
+TEST_CASE("reports: the overload, bare beside seawall") {
+  run_record bare = overloaded_run(shop_kind::bare, outcome::gave_up, 1s);
+  run_record seawall = overloaded_run(shop_kind::seawall, outcome::refused, 3ms);
+  const std::string text = summary(bare, seawall);
+  for (const char* line : {"four times the load                      bare  seawall",
+                           "  product pages answered                 0.0%     0.0%",
+                           "    refused, told when to come back      0.0%   100.0%",
+                           "    waited in vain                     100.0%     0.0%",
+                           "    p99 until who gets none knows       1.00s      3ms"}) {
+    CAPTURE(line);
+    CHECK(text.find(line) != std::string::npos);
+  }
+  const std::string json = json_report({}, bare, seawall, {});
+  CHECK(json.find(R"("overload":{"act":"four times the load","offered_share":)") != std::string::npos);
+  CHECK(json.find(R"("refused":100,)") != std::string::npos);
+  // A record without the act.
+  bare.acts.pop_back();
+  seawall.acts.pop_back();
+  CHECK(summary(bare, seawall).find("four times") == std::string::npos);
+  CHECK(json_report({}, bare, seawall, {}).find("overload") == std::string::npos);
+}
+
+TEST_CASE("reports: the chaos inside, bare beside seawall") {
+  const auto hurt_run = [](shop_kind kind, outcome how, chaos_stats injected) {
+    run_record r;
+    r.kind = kind;
+    r.acts = {{{.title = "chaos inside", .what = trouble::chaos, .lasts = 1s}, {0s, 1s}}};
+    r.customers = {{.came_at = 100ms, .waited = 3ms, .how = how, .degraded = {}}};
+    r.shop = {{.at = 1s, .stats = {.chaos = injected}}};
+    return r;
+  };
+  run_record bare = hurt_run(shop_kind::bare, outcome::error, {10, 4, 0, 0, 0});
+  run_record seawall = hurt_run(shop_kind::seawall, outcome::degraded, {40, 12, 8, 3, 2});
+  const std::string text = summary(bare, seawall);
+  for (const char* line : {"chaos inside                             bare  seawall",
+                           "  calls of inventory, recommendations      10       40",
+                           "    failed on purpose                       4       12",
+                           "    held up                                 0        8",
+                           "    hung until they were given up           0        3",
+                           "    answered wrongly                        0        2",
+                           "  checkouts answered                     0.0%   100.0%",
+                           "    degraded                             0.0%   100.0%"}) {
+    CAPTURE(line);
+    CHECK(text.find(line) != std::string::npos);
+  }
+  const std::string json = json_report({}, bare, seawall, {});
+  CHECK(json.find(R"("chaos":{"act":"chaos inside","calls":40,"failures":12,"delays":8,"hangs":3,)"
+                  R"("wrong_answers":2,"outside":0,"checkout":{)") != std::string::npos);
+  // A record without the act.
+  bare.acts.clear();
+  seawall.acts.clear();
+  CHECK(summary(bare, seawall).find("failed on purpose") == std::string::npos);
+  CHECK(json_report({}, bare, seawall, {}).find("\"chaos\"") == std::string::npos);
 }
 
 TEST_CASE("live table: the same number of lines in all of the second run") {
@@ -67,7 +161,9 @@ TEST_CASE("live table: the same number of lines in all of the second run") {
   for (const act& a : timeline(pace::quick)) bare.acts.push_back({a, {0s, 1s}});
   const auto at_first = lines(live_table(seawall, &bare, 13s));
   seawall.acts = bare.acts;
+  seawall.browsers.push_back({.came_at = 500ms, .waited = 3ms, .how = outcome::refused, .degraded = {}});
   CHECK(lines(live_table(seawall, &bare, 13s)) == at_first);
+  CHECK(at_first < 24);  // one more is the cursor's
 }
 
 }  // namespace drill

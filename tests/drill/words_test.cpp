@@ -10,6 +10,7 @@
 #include "drill/fault.hpp"
 #include "drill/line_channel.hpp"
 #include "drill/shop_stats.hpp"
+#include "drill/storefront.hpp"
 #include <doctest/doctest.h>
 
 namespace drill {
@@ -30,11 +31,35 @@ TEST_CASE("words: faults") {
 }
 
 TEST_CASE("words: statistics of a storefront") {
-  shop_stats s{.payments_queued = 4, .payments_captured = 3, .payments_refused = 2, .payments_in_queue = 1};
+  shop_stats s{.payments_queued = 4,
+               .payments_captured = 3,
+               .payments_refused = 2,
+               .payments_in_queue = 1,
+               .rendering = std::chrono::microseconds(1234567),
+               .chaos = {.calls = 9, .failures = 8, .delays = 7, .hangs = 6, .wrong_answers = 5}};
   s.of[dependency::payment] = {77, breaker_view::half_open};
   CHECK(shop_stats_from_words(to_words(s)) == s);
+  CHECK(shop_stats_from_words("1 3 1 0 1 0 0 0 0 0 0 0 0 0 0 0").has_value());
   CHECK_FALSE(shop_stats_from_words("1 2 3").has_value());
-  CHECK_FALSE(shop_stats_from_words("1 4 1 0 1 0 0 0 0 0").has_value());  // no such state of a breaker
+  CHECK_FALSE(shop_stats_from_words("1 3 1 0 1 0 0 0 0 0 0 0 0 0 0").has_value());  // one word is missing
+  CHECK_FALSE(
+      shop_stats_from_words("1 4 1 0 1 0 0 0 0 0 0 0 0 0 0 0").has_value());  // no such state of a breaker
+}
+
+TEST_CASE("words: a storefront switches its chaos, tells its statistics, and takes no nonsense for either") {
+  bool on = false;
+  int switched = 0;
+  shop s;
+  s.stats = [] { return shop_stats{.payments_queued = 4}; };
+  s.switch_chaos = [&](bool now_on) { on = now_on, ++switched; };
+  CHECK(obey(s, "chaos on") == "done");
+  CHECK(on);
+  CHECK(obey(s, "chaos off") == "done");
+  CHECK_FALSE(on);
+  CHECK(obey(s, "chaos") == "unknown");
+  CHECK(obey(s, "") == "unknown");
+  CHECK(switched == 2);
+  CHECK(shop_stats_from_words(obey(s, "stats")) == shop_stats{.payments_queued = 4});
 }
 
 TEST_CASE("words: the books of payment") {

@@ -70,6 +70,16 @@ def find_cycle(graph):
     return next((found for node in sorted(graph) if (found := visit(node))), None)
 
 
+def reached_from(graph, roots):
+    reached, queue = set(), list(roots)
+    while queue:
+        header = queue.pop()
+        if header not in reached:
+            reached.add(header)
+            queue.extend(graph.get(header, ()))
+    return reached
+
+
 def check(root, table):
     floors, arrows, errors = read_table(table)
     used_rows, used_arrows, graph = set(), set(), {}
@@ -128,15 +138,12 @@ def check(root, table):
     errors += [f"{table.name}: nobody needs {a} -> {b}" for a, b in sorted(arrows - used_arrows)]
 
     if UMBRELLA in headers:
-        reached, queue = set(), [UMBRELLA]
-        while queue:
-            header = queue.pop()
-            if header not in reached:
-                reached.add(header)
-                queue.extend(graph.get(header, ()))
-        for header in headers:
-            row = row_of(header, floors)
-            if row is not None and floors[row] <= 4 and header not in reached:
+        # Machines may also be there for an adapter alone.
+        floor_of = {h: floors[row] for h in headers if (row := row_of(h, floors)) is not None}
+        by_umbrella = reached_from(graph, [UMBRELLA])
+        by_adapters = reached_from(graph, [h for h, floor in floor_of.items() if floor == 5])
+        for header, floor in floor_of.items():
+            if floor <= 4 and header not in by_umbrella and not (floor == 1 and header in by_adapters):
                 errors.append(f"{UMBRELLA}: does not reach {header}")
     return headers, errors
 

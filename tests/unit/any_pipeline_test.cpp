@@ -38,7 +38,8 @@ TEST_CASE("any_pipeline from a configuration does what its layers say") {
   CHECK(*run(clock, *pipeline, seawall::idempotent(std::ref(dependency))) == 7);
   CHECK(clock.elapsed() == seawall::duration(15ms));
   CHECK(*run(clock, *pipeline, seawall::idempotent(std::ref(dependency))) == 9);
-  CHECK(pipeline->breakers().at(0)->snapshot(clock.now()).state == seawall::breaker_state::open);
+  CHECK(pipeline->owned<seawall::circuit_breaker>().at(0)->snapshot(clock.now()).state ==
+        seawall::breaker_state::open);
 }
 
 TEST_CASE("any_pipeline with a fallback function of the error, and with shared breakers") {
@@ -112,7 +113,7 @@ TEST_CASE(
       {{seawall::circuit_breaker_options{.open_for = 0s}},
        "pipeline 'p': layers[0] circuit_breaker: open_for is 0s; must be positive"},
       {{static_cast<seawall::circuit_breaker*>(nullptr)},
-       "pipeline 'p': layers[0] circuit_breaker: the pointer is null; must point to a breaker"},
+       "pipeline 'p': layers[0] circuit_breaker: the pointer is null; must point to one"},
       {{seawall::retry_options{}, seawall::deadline_options{}},
        "pipeline 'p': deadline bounds the whole call and must come before retry and hedge; for one attempt use "
        "attempt_timeout"},

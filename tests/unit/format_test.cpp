@@ -121,3 +121,42 @@ TEST_CASE("format: events") {
   CHECK(fmt::format("{}", event::state_changed{"circuit_breaker", "q", "eu", "closed", "open", "x",
                                                instant()}) == "circuit_breaker 'q' [eu]: closed -> open (x)");
 }
+
+TEST_CASE("format: limits, in snapshots and events") {
+  CHECK(fmt::format("{}", bulkhead_snapshot{.name = "db",
+                                            .max_concurrent = 8,
+                                            .in_use = 5,
+                                            .waiting = 2,
+                                            .admitted_late = 3,
+                                            .timed_out = 1,
+                                            .partitions = {{.name = "web", .guaranteed = 6, .in_use = 4}}}) ==
+        "bulkhead 'db' 5 of 8 in use, 2 waiting, 'web' 4 of 6 (3 admitted late, 1 timed out, 0 displaced)");
+  CHECK(fmt::format("{}",
+                    adaptive_limit_snapshot{
+                        .name = "db", .limit = 9, .in_flight = 7, .latency = 12ms, .baseline = 10ms}) ==
+        "adaptive_limit 'db' 7 of 9 in flight, latency 12ms, baseline 10ms");
+  CHECK(fmt::format("{}",
+                    rate_limiter_snapshot{
+                        .name = "api", .rate_per_second = 50, .share = 0.5, .available = 3, .waiting = 2}) ==
+        "rate_limiter 'api' 50/s (50%), 3 available, 0 leased, 2 waiting");
+  CHECK(fmt::format("{}", throttle_snapshot{.name = "api",
+                                            .throttling = true,
+                                            .requests = 10,
+                                            .accepts = 4,
+                                            .throttled = 2,
+                                            .rejection_probability = 0.125}) ==
+        "throttle 'api' throttling (4 of 10 requests accepted, 2 throttled, rejects 12.5%)");
+  CHECK(fmt::format(
+            "{}", chaos_snapshot{.name = "drill", .enabled = true, .calls = 9, .failures = 2, .hangs = 1}) ==
+        "chaos 'drill' on, 9 calls: 2 failures, 0 latencies, 1 hangs, 0 results, 0 withheld");
+  CHECK(fmt::format("{}", event::limit_changed{.policy = "adaptive_limit",
+                                               .name = "db",
+                                               .key = "eu",
+                                               .from = 9,
+                                               .to = 12.5,
+                                               .why = "latency",
+                                               .at = instant()}) ==
+        "adaptive_limit 'db' [eu]: limit 9 -> 12.5 (latency)");
+  CHECK(fmt::format("{}", event::fault_injected{.name = "drill", .fault = "hang", .at = instant()}) ==
+        "chaos 'drill' injects a fault: hang");
+}

@@ -23,6 +23,10 @@ constexpr auto deadline_ = layer_kind::deadline;
 constexpr auto timeout_ = layer_kind::attempt_timeout;
 constexpr auto fallback_ = layer_kind::fallback;
 constexpr auto breaker_ = layer_kind::breaker;
+constexpr auto throttle_ = layer_kind::throttle;
+constexpr auto adaptive_ = layer_kind::adaptive_limit;
+constexpr auto bulkhead_ = layer_kind::bulkhead;
+constexpr auto rate_ = layer_kind::rate_limiter;
 constexpr auto classify_ = layer_kind::classify;
 constexpr auto other_ = layer_kind::other;
 
@@ -69,9 +73,16 @@ TEST_CASE("rules: every nonsensical order breaks the rule that is about it") {
         row{{hedge_, fallback_}, "fallback_outside_repeats"},
         row{{fallback_, retry_, fallback_}, "fallback_outside_repeats"},
         row{{breaker_, fallback_}, "fallback_outside_breaker"},
-        row{{fallback_, breaker_, fallback_}, "fallback_outside_breaker"}, row{{retry_, retry_}, "one_retry"},
-        row{{retry_, breaker_, retry_}, "one_retry"}, row{{hedge_, hedge_}, "one_hedge"},
-        row{{hedge_, retry_, hedge_}, "one_hedge"}, row{{classify_, other_}, "classify_innermost"},
+        row{{fallback_, breaker_, fallback_}, "fallback_outside_breaker"},
+        row{{throttle_, fallback_}, "fallback_outside_throttle"},
+        row{{throttle_, other_, fallback_}, "fallback_outside_throttle"},
+        row{{adaptive_, fallback_}, "fallback_outside_adaptive_limit"},
+        row{{fallback_, adaptive_, fallback_}, "fallback_outside_adaptive_limit"},
+        row{{retry_, retry_}, "one_retry"},
+        row{{retry_, breaker_, retry_}, "one_retry"},
+        row{{hedge_, hedge_}, "one_hedge"},
+        row{{hedge_, retry_, hedge_}, "one_hedge"},
+        row{{classify_, other_}, "classify_innermost"},
         row{{classify_, classify_}, "classify_innermost"},
         row{{classify_, retry_, classify_}, "classify_innermost"}}) {
     const std::string_view expected = rule;  // clang 14 cannot capture a structured binding
@@ -97,18 +108,26 @@ TEST_CASE("rules: orders that make sense are let through") {
                              {breaker_, hedge_, breaker_, timeout_},
                              {timeout_, timeout_},
                              {deadline_, fallback_, retry_},
-                             {fallback_, timeout_, breaker_}};
+                             {fallback_, timeout_, breaker_},
+                             {bulkhead_, fallback_},
+                             {rate_, fallback_},
+                             {fallback_, throttle_, adaptive_},
+                             {adaptive_, retry_, throttle_, rate_, bulkhead_},
+                             {bulkhead_, rate_, deadline_, retry_}};
   for (const layers& order : sensible) CHECK(name_of_broken(order) == "");
 }
 
 TEST_CASE("rules: each rule is broken by some order that breaks no other") {
-  const std::map<std::string_view, layers> only = {{"deadline_outside_repeats", {retry_, deadline_}},
-                                                   {"attempt_timeout_inside_repeats", {timeout_, retry_}},
-                                                   {"fallback_outside_repeats", {retry_, fallback_}},
-                                                   {"fallback_outside_breaker", {breaker_, fallback_}},
-                                                   {"one_retry", {retry_, retry_}},
-                                                   {"one_hedge", {hedge_, hedge_}},
-                                                   {"classify_innermost", {classify_, other_}}};
+  const std::map<std::string_view, layers> only = {
+      {"deadline_outside_repeats", {retry_, deadline_}},
+      {"attempt_timeout_inside_repeats", {timeout_, retry_}},
+      {"fallback_outside_repeats", {retry_, fallback_}},
+      {"fallback_outside_breaker", {breaker_, fallback_}},
+      {"fallback_outside_throttle", {throttle_, fallback_}},
+      {"fallback_outside_adaptive_limit", {adaptive_, fallback_}},
+      {"one_retry", {retry_, retry_}},
+      {"one_hedge", {hedge_, hedge_}},
+      {"classify_innermost", {classify_, other_}}};
   REQUIRE(only.size() == std::size(order_rules));
   for (const order_rule& rule : order_rules) {
     const auto found = only.find(rule.name);
@@ -144,6 +163,9 @@ TEST_CASE("rules: any_pipeline refuses the same orders with the same words") {
       {"attempt_timeout_inside_repeats", {attempt_timeout_options{}, retry_options{}}},
       {"fallback_outside_repeats", {retry_options{}, answer{.source = absl::StatusOr<int>(1)}}},
       {"fallback_outside_breaker", {circuit_breaker_options{}, answer{.source = absl::StatusOr<int>(1)}}},
+      {"fallback_outside_throttle", {throttle_options{}, answer{.source = absl::StatusOr<int>(1)}}},
+      {"fallback_outside_adaptive_limit",
+       {adaptive_limit_options{}, answer{.source = absl::StatusOr<int>(1)}}},
       {"one_retry", {retry_options{}, retry_options{}}},
       {"one_hedge", {hedge_options{}, retry_options{}, hedge_options{}}},
   };

@@ -15,6 +15,7 @@ class ABSL_LOCKABLE mutex {
  public:
   void lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { m_.lock(); }
   void unlock() ABSL_UNLOCK_FUNCTION() { m_.unlock(); }
+  bool try_lock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) { return m_.try_lock(); }
 
  private:
   std::mutex m_;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "seawall/core/pairing_heap.hpp"
 #include "seawall/time.hpp"
 
 namespace seawall::core {
@@ -21,91 +22,38 @@ struct timer_node {
   instant at;
   std::uint64_t order = 0;  ///< decides among timers that are due at the same instant
   bool linked = false;
-
-  timer_node* child = nullptr;     // the first of those that are due later
-  timer_node* next = nullptr;      // the next child of the same node
-  timer_node* previous = nullptr;  // the child before, or the parent of a first child
+  heap_links<timer_node> links = {};
 };
 
-/// A pairing heap (Fredman, Sedgewick, Sleator, Tarjan: "The Pairing Heap", Algorithmica 1986).
-///
-/// Thread safety: none of its own; the owner's mutex.
-/// Cost: `push` and `top` constant; `remove` constant for a node that nothing was compared with since it was pushed, else
-/// logarithmic, amortised; no allocation; no recursion.
+/// Thread safety: none of its own; the owner's mutex. Cost: see `pairing_heap`.
 class timer_heap {
  public:
-  bool empty() const noexcept { return root_ == nullptr; }
+  bool empty() const noexcept { return heap_.top() == nullptr; }
   /// The one that is due first; null if there is none.
-  timer_node* top() const noexcept { return root_; }
+  timer_node* top() const noexcept { return heap_.top(); }
   /// `never()` if there is none.
-  instant next_due() const noexcept { return root_ != nullptr ? root_->at : instant::never(); }
+  instant next_due() const noexcept { return empty() ? instant::never() : top()->at; }
 
   void push(timer_node& n) noexcept {
-    n.child = n.next = n.previous = nullptr;
     n.linked = true;
-    root_ = root_ != nullptr ? meld(root_, &n) : &n;
+    heap_.push(n);
   }
 
   /// Nothing happens to one that is in no heap.
   void remove(timer_node& n) noexcept {
     if (!n.linked) return;
     n.linked = false;
-    if (&n == root_) {
-      root_ = combine(n.child);
-      return;
-    }
-    (n.previous->child == &n ? n.previous->child : n.previous->next) = n.next;
-    if (n.next != nullptr) n.next->previous = n.previous;
-    if (timer_node* const orphans = combine(n.child)) root_ = meld(root_, orphans);
+    heap_.remove(n);
   }
 
  private:
-  static bool before(const timer_node& a, const timer_node& b) noexcept {
-    return a.at != b.at ? a.at < b.at : a.order < b.order;
-  }
-
-  // Of two roots the later becomes the first child of the earlier.
-  static timer_node* meld(timer_node* a, timer_node* b) noexcept {
-    if (before(*b, *a)) {
-      timer_node* const later = a;
-      a = b;
-      b = later;
+  struct due_before {
+    bool operator()(const timer_node& a, const timer_node& b) const noexcept {
+      return a.at != b.at ? a.at < b.at : a.order < b.order;
     }
-    b->previous = a;
-    b->next = a->child;
-    if (a->child != nullptr) a->child->previous = b;
-    a->child = b;
-    return a;
-  }
+  };
 
-  // Siblings become one tree: in pairs from the left, then the pairs from the right.
-  static timer_node* combine(timer_node* first) noexcept {
-    timer_node* pairs = nullptr;  // linked through `next`, the last pair first
-    while (first != nullptr) {
-      timer_node* const a = first;
-      timer_node* const b = a->next;
-      first = b != nullptr ? b->next : nullptr;
-      timer_node* const pair = b != nullptr ? meld(detached(a), detached(b)) : detached(a);
-      pair->next = pairs;
-      pairs = pair;
-    }
-    if (pairs == nullptr) return nullptr;
-    timer_node* root = pairs;
-    pairs = pairs->next;
-    root = detached(root);
-    while (pairs != nullptr) {
-      timer_node* const tree = pairs;
-      pairs = pairs->next;
-      root = meld(detached(tree), root);
-    }
-    return root;
-  }
-  static timer_node* detached(timer_node* n) noexcept {
-    n->next = n->previous = nullptr;
-    return n;
-  }
-
-  timer_node* root_ = nullptr;
+  pairing_heap<timer_node, &timer_node::links, due_before> heap_;
 };
 
 }  // namespace seawall::core

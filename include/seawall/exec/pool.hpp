@@ -30,13 +30,12 @@ namespace seawall {
 struct pool_options {
   std::string name = "pool";
   std::uint32_t threads = 0;         ///< [0, 1024]; 0: one for each processor
-  std::uint32_t queue_max = 10'000;  ///< pieces of blocking work that wait for a thread; at least 1
+  std::uint32_t queue_max = 10'000;  ///< pieces of blocking work that wait for a thread; 0: none waits
 };
 
 inline std::optional<option_error> validate(const pool_options& o) {
   detail::option_checks checks;
-  checks.require(o.threads <= 1024, "threads", std::uint64_t{o.threads}, "must be at most 1024")
-      .require(o.queue_max >= 1, "queue_max", std::uint64_t{o.queue_max}, "must be at least 1");
+  checks.require(o.threads <= 1024, "threads", std::uint64_t{o.threads}, "must be at most 1024");
   return checks.result();
 }
 
@@ -63,7 +62,8 @@ class pool_task : public task {
 /// Threads, a queue, and timers.
 ///
 /// Two kinds of work: what goes on with calls under way (`post`, timers) is short, is bounded by the number of calls, and goes
-/// first; operations that block (`try_post`, used by `run_on`) wait in a queue that is bounded, and are refused when it is full.
+/// first; operations that block (`try_post`, used by `run_on`) wait in a queue that is bounded, and are refused when it is full:
+/// as many threads as one dependency may take, with a queue as short as its callers' patience, are a bulkhead (docs/bulkhead.md).
 /// Operations that block for long keep timers waiting if all threads are at it: give asynchronous calls a pool of their own.
 ///
 /// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions).
@@ -106,7 +106,7 @@ class pool_scheduler {
     const std::lock_guard lock(mutex_);
     return {.name = options_.name,
             .threads = options_.threads,
-            .busy = options_.threads - idle_,
+            .busy = running_,
             .queued = queued_,
             .calls = calls_};
   }
@@ -162,12 +162,13 @@ class pool_scheduler {
 
   // For work that blocks.
 
-  /// `limit_reached` if the queue is full, `shut_down` if the pool shuts down; `none` if it was taken. Handed back with
+  /// `queue_full` if no thread is free and the queue is full, `shut_down` if the pool shuts down; `none` if it was taken. Handed back with
   /// `task::stop` if it shuts down later.
   reason try_post(pool_task& work) noexcept {
     const std::lock_guard lock(mutex_);
     if (stopping_) return reason::shut_down;
-    if (queued_ >= options_.queue_max) return reason::limit_reached;
+    // What a free thread is about to take does not wait.
+    if (queued_ >= options_.queue_max + std::uint64_t{options_.threads - running_}) return reason::queue_full;
     work.before_ = newest_;
     work.behind_ = nullptr;
     (newest_ != nullptr ? newest_->behind_ : oldest_) = &work;
@@ -200,9 +201,11 @@ class pool_scheduler {
       // Two pieces of work may have woken the same thread; and somebody must wait for the next timer.
       const bool more = !short_.empty() || queued_ != 0 || (!timed_ && !timers_.empty());
       if (more && idle_ > 0) wake_one();
+      ++running_;
       lock.unlock();
       stop ? next->stop() : next->run();
       lock.lock();
+      --running_;
     }
   }
 
@@ -274,8 +277,9 @@ class pool_scheduler {
   pool_task* oldest_ = nullptr;  // blocking work
   pool_task* newest_ = nullptr;
   std::uint32_t queued_ = 0;
-  std::uint32_t idle_ = 0;
-  bool timed_ = false;  // one of the idle ones waits for the next timer
+  std::uint32_t running_ = 0;  // threads that run something
+  std::uint32_t idle_ = 0;     // threads that wait
+  bool timed_ = false;         // one of the idle ones waits for the next timer
   bool stopping_ = false;
   std::vector<std::thread> threads_;
   std::once_flag down_;

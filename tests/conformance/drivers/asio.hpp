@@ -69,7 +69,7 @@ struct asio_callbacks {
             one.reports(seawall::steady_clock::now());
           });
     });
-    return {log.take(), held_by_breakers(st)};
+    return {log.take(), held_by_policies(st)};
   }
 };
 
@@ -91,7 +91,7 @@ struct asio_coroutines {
           io, call<R>(p, one, io, declared<Idempotent>(operation<R>{one.attempts(), &script, sc.given_up})),
           asio::detached);
     });
-    return {log.take(), held_by_breakers(st)};
+    return {log.take(), held_by_policies(st)};
   }
 
  private:

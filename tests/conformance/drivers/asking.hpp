@@ -100,8 +100,8 @@ struct played {
   std::string left_behind = {};  // empty if everything is in order
 };
 
-/// Places that breakers believe to be taken.
-inline std::string held_by_breakers(stage& st) {
+/// Places that breakers and bulkheads believe to be taken.
+inline std::string held_by_policies(stage& st) {
   std::string left;
   st.leave();
   const auto look = [&](auto& b) {
@@ -111,6 +111,13 @@ inline std::string held_by_breakers(stage& st) {
   };
   for (auto& b : st.all_breakers()) look(b);
   for (auto& k : st.all_keyed()) k.for_each([&](const std::string&, auto& b) { look(b); });
+  const auto look_inside = [&](auto& b) {
+    const auto s = b.snapshot(st.now());
+    if (s.in_use != 0) left += std::to_string(s.in_use) + " permits; ";
+    if (s.waiting != 0) left += std::to_string(s.waiting) + " waiting callers; ";
+  };
+  for (auto& b : st.all_bulkheads()) look_inside(b);
+  for (auto& k : st.all_keyed_bulkheads()) k.for_each([&](const std::string&, auto& b) { look_inside(b); });
   return left;
 }
 

@@ -156,7 +156,7 @@ struct pool_blocking {
       one.told(answer, seawall::steady_clock::now());
       one.reports(seawall::steady_clock::now());
     });
-    return {log.take(), held_by_breakers(st)};
+    return {log.take(), held_by_policies(st)};
   }
 };
 
@@ -185,7 +185,7 @@ struct pool_async {
               });
       one.wait_for_end();
     });
-    return {log.take(), held_by_breakers(st)};
+    return {log.take(), held_by_policies(st)};
   }
 };
 

@@ -101,7 +101,7 @@ played play_on_virtual_scheduler(const scenario& sc, Prepare&& prepare) {
     if (one.endings() != 1) left += std::to_string(one.endings()) + " endings; ";
   }
   if (script.under_way() != 0) left += std::to_string(script.under_way()) + " attempts; ";
-  left += held_by_breakers(st);
+  left += held_by_policies(st);
   return {log.take(), std::move(left)};
 }
 

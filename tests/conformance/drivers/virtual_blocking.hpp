@@ -82,7 +82,7 @@ struct virtual_blocking {
                 declared<Idempotent>([&](attempt a) -> R { return inner.run(a, declared<Idempotent>(op)); }));
       }
     }
-    return {log.take(), held_by_breakers(st)};
+    return {log.take(), held_by_policies(st)};
   }
 
  private:

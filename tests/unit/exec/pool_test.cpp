@@ -195,7 +195,7 @@ TEST_CASE("pool: blocking work beyond queue_max is refused; what is withdrawn ma
     occupied busy(pool, 1);
     CHECK(pool.try_post(a) == seawall::reason::none);
     CHECK(pool.try_post(b) == seawall::reason::none);
-    CHECK(pool.try_post(c) == seawall::reason::limit_reached);
+    CHECK(pool.try_post(c) == seawall::reason::queue_full);
     const seawall::pool_snapshot s = pool.snapshot();
     CHECK(s.name == "files");
     CHECK(s.threads == 1);
@@ -208,7 +208,7 @@ TEST_CASE("pool: blocking work beyond queue_max is refused; what is withdrawn ma
     CHECK(pool.try_post(c) == seawall::reason::none);
     CHECK(pool.withdraw(c));
     CHECK(pool.try_post(c) == seawall::reason::none);
-    CHECK(pool.try_post(a) == seawall::reason::limit_reached);
+    CHECK(pool.try_post(a) == seawall::reason::queue_full);
   }
   pool.shut_down();
   CHECK(runs + b.stopped + c.stopped == 2);
@@ -306,12 +306,31 @@ TEST_CASE("pool: a call that is started when it is down is dropped with it, and 
   CHECK(told == 0);
 }
 
+TEST_CASE("pool: work that a free thread is about to take is not refused, even where none may wait") {
+  for (const std::uint32_t queue_max : {0U, 1U}) {
+    pool_scheduler pool({.threads = 3, .queue_max = queue_max});
+    std::atomic<bool> go{false};
+    const auto hold = [&] {
+      while (!go) std::this_thread::yield();
+    };
+    blocking_work a(hold), b(hold), c(hold), d(hold), e(hold);
+    // At once, before any thread can have taken one.
+    CHECK(pool.try_post(a) == seawall::reason::none);
+    CHECK(pool.try_post(b) == seawall::reason::none);
+    CHECK(pool.try_post(c) == seawall::reason::none);
+    CHECK(pool.try_post(d) == (queue_max == 0 ? seawall::reason::queue_full : seawall::reason::none));
+    CHECK(pool.try_post(e) == seawall::reason::queue_full);
+    while (pool.snapshot().busy != 3) std::this_thread::yield();
+    CHECK(pool.try_post(e) == seawall::reason::queue_full);
+    go = true;
+    pool.shut_down();
+  }
+}
+
 TEST_CASE("pool: options are validated") {
   CHECK_THROWS_WITH_AS(pool_scheduler({.threads = 1025}), "pool: threads is 1025; must be at most 1024",
                        std::invalid_argument);
-  CHECK_THROWS_WITH_AS(pool_scheduler({.queue_max = 0}), "pool: queue_max is 0; must be at least 1",
-                       std::invalid_argument);
-  CHECK_FALSE(seawall::validate(seawall::pool_options{.threads = 1024, .queue_max = 1}));
+  CHECK_FALSE(seawall::validate(seawall::pool_options{.threads = 1024, .queue_max = 0}));
   const pool_scheduler one_for_each_processor;
   CHECK(one_for_each_processor.snapshot().threads >= 1);
 }

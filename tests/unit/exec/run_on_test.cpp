@@ -162,7 +162,7 @@ TEST_CASE(
   seawall::call_report report;
   const auto p = seawall::compose(seawall::retry({.max_attempts = 3, .backoff = {.initial = 1us}}));
   const result r = p.run_on({.report = &report}, pool, seawall::non_idempotent([]() -> result { return 1; }));
-  CHECK(why(r) == seawall::reason::limit_reached);
+  CHECK(why(r) == seawall::reason::queue_full);
   CHECK(report.attempts == 3);
   const auto rejected = seawall::rejection_of(r.status());
   CHECK(rejected->name == "files");

@@ -34,8 +34,7 @@ TEST_CASE("options: keyed: values at the edge of their range are accepted") {
 
 TEST_CASE("options: any_pipeline: a null breaker is refused") {
   using any = any_pipeline<absl::StatusOr<int>>;
-  const std::string text =
-      "pipeline: layers[0] circuit_breaker: the pointer is null; must point to a breaker";
+  const std::string text = "pipeline: layers[0] circuit_breaker: the pointer is null; must point to one";
   for (const auto& s : {any::from({.layers = {static_cast<circuit_breaker*>(nullptr)}}).status(),
                         any::from({.layers = {static_cast<keyed<circuit_breaker>*>(nullptr)}}).status()}) {
     CHECK(s.code() == absl::StatusCode::kInvalidArgument);

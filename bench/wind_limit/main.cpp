@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The figures of docs/adaptive_limit.md: every law in front of every workload, in per cent of the best static limit for the
+// same calls; and, with `chart`, how the limit follows a server that loses half of itself and gets it back, as SVG.
+//
+//   bench_wind_limit [tuned|kept|drawn|drawn_again [seeds]] > table.md        bench_wind_limit chart > chart.svg
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/served.hpp"
+
+namespace {
+
+using namespace served;
+
+workload open(std::string name, double c, double load, law l = law::exponential) {
+  workload w;
+  w.name = std::move(name);
+  w.servers = c;
+  w.service = l;
+  w.phases = {{.servers = c, .load = load}};
+  return w;
+}
+workload slower(std::string name, double contention, double coherence, double load) {
+  workload w = open(std::move(name), 16, load);
+  w.phases[0].servers = 1000;
+  w.contention = contention;
+  w.coherence = coherence;
+  w.bound = 10;
+  return w;
+}
+
+/// On which the constants were chosen.
+std::vector<workload> looked_at() {
+  std::vector<workload> all;
+  for (const int c : {4, 16, 64}) {
+    const std::string n = "M/M/" + std::to_string(c);
+    for (const double load : {0.9, 1.0, 1.5, 2.0, 5.0}) {
+      char text[40];
+      std::snprintf(text, sizeof text, "%s, load %.1f", n.c_str(), load);
+      all.push_back(open(text, c, load));
+    }
+    for (const law l : {law::deterministic, law::lognormal, law::hyperexponential, law::pareto})
+      all.push_back(open(std::string(name(l)) + ", c = " + std::to_string(c) + ", load 2", c, 2, l));
+    workload closed = open("closed, " + std::to_string(4 * c) + " clients, c = " + std::to_string(c), c, 1);
+    closed.clients = static_cast<unsigned>(4 * c);
+    all.push_back(closed);
+  }
+  all.push_back(slower("contention .05, coherence .0005, load 2", 0.05, 0.0005, 2));
+  all.push_back(slower("contention .1, coherence .0002, load 2", 0.1, 0.0002, 2));
+  all.push_back(slower("contention 0, coherence .01, load 2", 0, 0.01, 2));
+  workload w = open("bursts of 0.6 s, c = 16, load .9", 16, 0.9);
+  w.on_share = 0.3, w.burst_seconds = 2;
+  all.push_back(w);
+  w = open("bursts of 30 ms, c = 16, load .9", 16, 0.9);
+  w.on_share = 0.3, w.burst_seconds = 0.1;
+  all.push_back(w);
+  w = open("20 ms of network, c = 16, load 2", 16, 2);
+  w.network = 0.02;
+  all.push_back(w);
+  w = open("server refuses beyond 24, c = 16, load 2", 16, 2);
+  w.room = 24;
+  all.push_back(w);
+  w = open("callers give up after 100 ms, c = 16, load 3", 16, 3);
+  w.timeout = 0.1, w.bound = 10;
+  all.push_back(w);
+  return all;
+}
+
+/// Kept back; printed twice, and seen, before the last changes to the law.
+std::vector<workload> held_out() {
+  std::vector<workload> all;
+  all.push_back(open("M/M/8, load 1.3", 8, 1.3));
+  all.push_back(open("M/M/32, load 3", 32, 3));
+  all.push_back(open("M/M/2, load 2", 2, 2));
+  all.push_back(open("M/M/150, load 1.2", 150, 1.2));
+  all.push_back(open("lognormal, c = 24, load 1.1", 24, 1.1, law::lognormal));
+  all.push_back(open("hyperexponential, c = 8, load 4", 8, 4, law::hyperexponential));
+  all.push_back(open("pareto, c = 40, load 1.4", 40, 1.4, law::pareto));
+  all.push_back(slower("contention .03, coherence .002, load 3", 0.03, 0.002, 3));
+  all.push_back(slower("contention .15, coherence .001, load 1.5", 0.15, 0.001, 1.5));
+  workload w = open("shared processors, c = 8, load 1.5", 8, 1.5);
+  w.shared = true;
+  all.push_back(w);
+  w = open("closed, 30 clients, c = 10, lognormal", 10, 1, law::lognormal);
+  w.clients = 30;
+  all.push_back(w);
+  w = open("arrivals at equal distances, c = 12, load 1.2", 12, 1.2);
+  w.regular = true;
+  all.push_back(w);
+  w = open("bursts of 0.25 s, c = 32, load 1", 32, 1);
+  w.on_share = 0.5, w.burst_seconds = 0.5;
+  all.push_back(w);
+  w = open("5 ms of network, c = 24, load 2, lognormal", 24, 2, law::lognormal);
+  w.network = 0.005;
+  all.push_back(w);
+  return all;
+}
+
+/// Drawn at random. The first draw, 20261121, was run when the law was thought to be finished, and found that it was not;
+/// the second, 20261122, after that had been mended, and nothing was changed any more.
+std::vector<workload> drawn(std::uint64_t draw) {
+  std::vector<workload> all;
+  seawall::random_source r(draw);
+  for (int i = 0; i < 16; ++i) {
+    const double c = std::floor(3 * std::pow(50, r.unit()));
+    const double load = 1.05 * std::pow(4, r.unit());
+    const law l = static_cast<law>(r.up_to(4));
+    workload w = open("", c, load, l);
+    const char* what = "";
+    switch (r.up_to(3)) {
+      case 0: w.shared = true, what = ", shared"; break;
+      case 1: w.network = 0.02 * r.unit(), what = ", network"; break;
+      case 2:
+        w.contention = 0.1 * r.unit(), w.coherence = 0.002 * r.unit();
+        w.bound = 10, what = ", slower with each call";
+        break;
+      default: break;
+    }
+    char text[96];
+    std::snprintf(text, sizeof text, "%s, c = %.0f, load %.2f%s", name(l), c, load, what);
+    w.name = text;
+    all.push_back(w);
+  }
+  return all;
+}
+
+/// Each within the bounds that it was published with.
+struct entry {
+  const char* name;
+  seawall::limit_algorithm algorithm;
+  std::uint32_t least, most;
+};
+const entry entries[] = {{"own", seawall::knee_limit{}, 1, 10'000},
+                         {"AIMD", seawall::aimd_limit{}, 20, 200},
+                         {"Vegas", seawall::vegas_limit{}, 1, 1000},
+                         {"Gradient2", seawall::gradient2_limit{}, 20, 200}};
+
+void print(const char* title, const std::vector<workload>& all, int seeds) {
+  std::printf("\n%s\n\n| workload | best static | own: limit, latency |", title);
+  for (const entry& e : entries) std::printf(" %s |", e.name);
+  std::printf(" own, power |\n|---|---|---|");
+  for (std::size_t i = 0; i <= std::size(entries); ++i) std::printf("---|");
+  std::printf("\n");
+  std::vector<double> sums(std::size(entries));
+  double lowest = 1e9;
+  int below = 0;
+  for (const workload& w : all) {
+    const best b = best_static(w, 7);
+    double powers = 0;
+    for (double l = 1; l < 6 * w.servers; l = std::max(l + 1, std::floor(l * 1.08))) {
+      static_limit s(l);
+      powers = std::max(powers, simulation(w, s, 7).run().power());
+    }
+    figures own;
+    std::string row;
+    double power = 0;
+    for (std::size_t i = 0; i < std::size(entries); ++i) {
+      figures f;
+      for (int seed = 0; seed < seeds; ++seed) {
+        adaptive limit(
+            {.algorithm = entries[i].algorithm, .min_limit = entries[i].least, .max_limit = entries[i].most});
+        const figures one = simulation(w, limit, 1000 + static_cast<std::uint64_t>(seed)).run();
+        f.goodput += one.goodput / seeds;
+        f.latency += one.latency / seeds;
+        f.limit += one.limit / seeds;
+        if (i == 0) power += one.power() / seeds / powers;
+      }
+      const double score = f.goodput / b.f.goodput;
+      sums[i] += score / static_cast<double>(all.size());
+      if (i == 0) own = f, lowest = std::min(lowest, score), below += score < 0.95;
+      char text[32];
+      std::snprintf(text, sizeof text, " %.1f |", 100 * score);
+      row += text;
+    }
+    std::printf("| %s | %.0f | %.0f, %.2f |%s %.0f |\n", w.name.c_str(), b.limit, own.limit,
+                own.latency / w.mean_service, row.c_str(), 100 * power);
+    std::fflush(stdout);
+  }
+  std::printf("| **mean** | | |");
+  for (const double s : sums) std::printf(" **%.1f** |", 100 * s);
+  std::printf(" |\n\nOwn: lowest %.1f, %d of %zu below 95.\n", 100 * lowest, below, all.size());
+}
+
+void chart() {
+  std::printf(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"620\" font-family=\"sans-serif\" "
+      "font-size=\"12\">\n");
+  int panel = 0;
+  for (const double c : {4.0, 16.0, 64.0}) {
+    workload w = open("", c, 2);
+    w.phases = {{.servers = c}, {.at = 40, .servers = c / 2}, {.at = 80, .servers = c}};
+    w.seconds = 120;
+    const double top = 10 + 200 * panel++, height = 170, most = 2.5 * c;
+    const auto y = [&](double v) { return top + height * (1 - std::min(v, most) / most); };
+    const auto x = [](double t) { return 60 + t * 6.8; };
+    std::printf("<text x=\"4\" y=\"%.0f\">c = %.0f</text>\n", top + 12, c);
+    std::printf(
+        "<polyline fill=\"none\" stroke=\"#999\" points=\"%.0f,%.0f %.0f,%.0f %.0f,%.0f %.0f,%.0f %.0f,%.0f "
+        "%.0f,%.0f\"/>\n",
+        x(0), y(c), x(40), y(c), x(40), y(c / 2), x(80), y(c / 2), x(80), y(c), x(120), y(c));
+    adaptive limit;
+    std::printf("<polyline fill=\"none\" stroke=\"#06c\" points=\"");
+    simulation s(
+        w, limit, 3, [&](double t) { std::printf("%.1f,%.1f ", x(t), y(limit.seen().settled_limit)); }, 0.1);
+    s.run();
+    std::printf("\"/>\n");
+  }
+  std::printf("</svg>\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "chart") {
+    chart();
+    return 0;
+  }
+  const std::string set = argc > 1 ? argv[1] : "";
+  const int seeds = argc > 2 ? std::atoi(argv[2]) : 3;
+  if (set.empty() || set == "tuned") print("Tuned on:", looked_at(), seeds);
+  if (set.empty() || set == "kept") print("Kept back, but seen before the last changes:", held_out(), seeds);
+  if (set.empty() || set == "drawn")
+    print("First draw, seen before the last change:", drawn(20'261'121), seeds);
+  if (set.empty() || set == "drawn_again") print("Second draw, not seen before:", drawn(20'261'122), seeds);
+  return 0;
+}

@@ -24,7 +24,9 @@
 #include "seawall/adaptive_limit.hpp"
 #include "seawall/attempt_timeout.hpp"
 #include "seawall/bulkhead.hpp"
+#include "seawall/cache.hpp"
 #include "seawall/circuit_breaker.hpp"
+#include "seawall/coalesce.hpp"
 #include "seawall/deadline.hpp"
 #include "seawall/fallback.hpp"
 #include "seawall/frame.hpp"
@@ -252,6 +254,14 @@ inline auto shared_layer(rate_limiter& p) noexcept { return limit_rate(p); }
 inline auto shared_layer(keyed<rate_limiter>& p) noexcept { return limit_rate(p); }
 inline auto shared_layer(adaptive_throttle& p) noexcept { return throttle(p); }
 inline auto shared_layer(keyed<adaptive_throttle>& p) noexcept { return throttle(p); }
+template <class R>
+auto shared_layer(cache<R>& p) noexcept {
+  return cached(p);
+}
+template <class R>
+auto shared_layer(coalescer<R>& p) noexcept {
+  return coalesce(p);
+}
 
 template <class Policy>
 inline constexpr std::string_view policy_name_of = Policy::policy_name;
@@ -283,7 +293,8 @@ struct pipeline_config {
                    bulkhead_options, bulkhead*, keyed<bulkhead>*,                                           //
                    adaptive_limit_options, adaptive_limit*, keyed<adaptive_limit>*,                         //
                    rate_limiter_options, rate_limiter*, keyed<rate_limiter>*,                               //
-                   throttle_options, adaptive_throttle*, keyed<adaptive_throttle>*>;
+                   throttle_options, adaptive_throttle*, keyed<adaptive_throttle>*,                         //
+                   cache_options<R>, cache<R>*, coalesce_options, coalescer<R>*>;
 
   std::string name = {};           ///< for error messages
   std::vector<layer> layers = {};  ///< at most 32
@@ -439,6 +450,8 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   std::optional<std::string> add_from(throttle_options o) {
     return add_owned<adaptive_throttle>(std::move(o));
   }
+  std::optional<std::string> add_from(cache_options<R> o) { return add_owned<cache<R>>(std::move(o)); }
+  std::optional<std::string> add_from(coalesce_options o) { return add_owned<coalescer<R>>(std::move(o)); }
   template <class Policy>
   std::optional<std::string> add_from(Policy* shared) {
     if (shared == nullptr)
@@ -452,7 +465,9 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   }
 
   typename frames::layers layers_;
-  detail::owned_policies<circuit_breaker, bulkhead, adaptive_limit, rate_limiter, adaptive_throttle> owned_;
+  detail::owned_policies<circuit_breaker, bulkhead, adaptive_limit, rate_limiter, adaptive_throttle, cache<R>,
+                         coalescer<R>>
+      owned_;
   std::optional<hedge_layer> hedge_;
   std::size_t bytes_ = 0;
   listener* events_ = nullptr;

@@ -89,24 +89,6 @@ std::optional<option_error> validate(const cache_options<R>& o) {
   return checks.result();
 }
 
-struct cache_snapshot {
-  std::string name = {};
-  std::size_t entries = 0;
-  std::size_t bytes = 0;
-  std::uint64_t hits = 0;                    ///< good answers that were fresh
-  std::uint64_t negative_hits = 0;           ///< failures that were kept
-  std::uint64_t misses = 0;                  ///< nothing that could have been served, not even stale
-  std::uint64_t stale_while_revalidate = 0;  ///< stale answers served while somebody refreshed
-  std::uint64_t stale_if_error = 0;          ///< stale answers served in place of a failure
-  std::uint64_t refreshes = 0;               ///< fetches while there was a stale answer
-  std::uint64_t waited = 0;                  ///< calls that have waited for another one's fetch
-  std::uint64_t evictions = 0;               ///< for want of room
-  std::uint64_t too_large = 0;               ///< answers larger than a shard
-  std::uint64_t not_stored = 0;              ///< copying or measuring them threw, or memory was short
-  std::size_t refreshing = 0;                ///< keys that are being fetched
-  std::size_t waiting = 0;                   ///< calls that wait
-};
-
 namespace detail {
 
 template <class R>

@@ -62,17 +62,6 @@ inline std::optional<option_error> validate(const coalesce_options& o) {
   return checks.result();
 }
 
-struct coalesce_snapshot {
-  std::string name = {};
-  std::uint64_t led = 0;         ///< calls that did the work
-  std::uint64_t joined = 0;      ///< calls that waited for another one's
-  std::uint64_t shared = 0;      ///< of those: that got its result
-  std::uint64_t taken_over = 0;  ///< of those: that did the work after all
-  std::uint64_t alone = 0;       ///< calls for which there was no room
-  std::size_t flying = 0;        ///< keys with a call under way
-  std::size_t waiting = 0;       ///< calls that wait
-};
-
 namespace detail {
 
 struct coalesce_state {

@@ -12,7 +12,9 @@
 #include "seawall/core/adaptive_machine.hpp"
 #include "seawall/core/breaker_options.hpp"
 #include "seawall/core/bulkhead_options.hpp"
+#include "seawall/core/cache_machine.hpp"
 #include "seawall/core/chaos_machine.hpp"
+#include "seawall/core/flight_group.hpp"
 #include "seawall/core/rate_options.hpp"
 #include "seawall/core/throttle_options.hpp"
 #include "seawall/event.hpp"
@@ -136,6 +138,19 @@ inline std::string logged(const chaos_snapshot& s) {
                      s.withheld);
 }
 
+inline std::string logged(const cache_snapshot& s) {
+  return fmt::format(
+      "cache '{}' {} entries, {} bytes: {} hits, {} negative, {} misses, {} stale while refreshed, {} stale for a "
+      "failure; {} refreshing, {} waiting, {} evicted",
+      s.name, s.entries, s.bytes, s.hits, s.negative_hits, s.misses, s.stale_while_revalidate,
+      s.stale_if_error, s.refreshing, s.waiting, s.evictions);
+}
+
+inline std::string logged(const coalesce_snapshot& s) {
+  return fmt::format("coalesce '{}' {} under way, {} waiting ({} led, {} joined, {} shared, {} alone)",
+                     s.name, s.flying, s.waiting, s.led, s.joined, s.shared, s.alone);
+}
+
 inline std::string logged(const event::rejected& e) { return "rejected: " + describe(e.what); }
 inline std::string logged(const event::gave_up& e) { return describe(e.what) + ": " + logged(e.failure); }
 inline std::string logged(const event::retry_scheduled& e) {
@@ -179,7 +194,8 @@ concept loggable =
            hedge_snapshot, latency_snapshot, event::rejected, event::gave_up, event::retry_scheduled,
            event::hedged, event::hedge_withheld, event::fallback_used, event::stale_served,
            event::state_changed, event::limit_changed, event::fault_injected, bulkhead_snapshot,
-           adaptive_limit_snapshot, rate_limiter_snapshot, throttle_snapshot, chaos_snapshot>;
+           adaptive_limit_snapshot, rate_limiter_snapshot, throttle_snapshot, chaos_snapshot, cache_snapshot,
+           coalesce_snapshot>;
 
 }  // namespace detail
 

@@ -18,7 +18,20 @@
 #include "seawall/core/single_flight.hpp"
 #include "seawall/time.hpp"
 
-namespace seawall::core {
+namespace seawall {
+
+struct coalesce_snapshot {
+  std::string name = {};
+  std::uint64_t led = 0;         ///< calls that did the work
+  std::uint64_t joined = 0;      ///< calls that waited for another one's
+  std::uint64_t shared = 0;      ///< of those: that got its result
+  std::uint64_t taken_over = 0;  ///< of those: that did the work after all
+  std::uint64_t alone = 0;       ///< calls for which there was no room
+  std::size_t flying = 0;        ///< keys with a call under way
+  std::size_t waiting = 0;       ///< calls that wait
+};
+
+namespace core {
 
 struct flight_counts {
   std::uint64_t led = 0;
@@ -133,6 +146,8 @@ class flight_group {
   std::vector<std::unique_ptr<shard>> shards_;
 };
 
-}  // namespace seawall::core
+}  // namespace core
+
+}  // namespace seawall
 
 #endif  // SEAWALL_CORE_FLIGHT_GROUP_HPP

@@ -284,7 +284,8 @@ struct fallback_config {
 };
 
 /// What `any_pipeline<R>::from` builds: layers, outermost first. Where there is shared state, it is either owned by the
-/// pipeline (options) or shared with others (a pointer, which must outlive the pipeline).
+/// pipeline (options) or shared with others (a pointer, which must outlive the pipeline). Keyed policies, caches and
+/// coalescers go by `call_options::key`.
 template <class R>
 struct pipeline_config {
   using layer =
@@ -372,6 +373,8 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
     }
     return false;
   }
+  /// The typed side of some layer looks at what passes.
+  bool observing() const noexcept { return observing_; }
   bool needs_end_time() const noexcept {
     for (const auto& l : layers_) {
       if (l->needs_end_time()) return true;
@@ -410,6 +413,7 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   template <class Layer>
   void add(const Layer& layer) {
     layers_.push_back(std::make_shared<detail::layer_of<R, Layer>>(layer));
+    observing_ = observing_ || Layer::observes;
   }
 
   template <class Layer, class Options>
@@ -470,6 +474,7 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
       owned_;
   std::optional<hedge_layer> hedge_;
   std::size_t bytes_ = 0;
+  bool observing_ = false;
   listener* events_ = nullptr;
 };
 

@@ -311,11 +311,11 @@ class call {
     o.of_rejection_ = r.how == resolution::kind::rejection;
     if (o.of_rejection_) o.rejected_.set(rejection_.get());
     if (std::exchange(o.asked_, true)) return;
-    o.next_ = std::exchange(observations_, &o);
+    o.next_ = std::exchange(shared_answers().asking, &o);
   }
   void forget(observation& o) noexcept {
     if (!std::exchange(o.asked_, false)) return;
-    observation** at = &observations_;
+    observation** at = &sharing_.get().asking;
     while (*at != &o) at = &(*at)->next_;
     *at = o.next_;
   }
@@ -348,12 +348,13 @@ class call {
   std::string_view degraded_by() const noexcept { return degraded_by_; }
   /// The answer of substitute `id` is this old: goes into the report if it is what the call ends with.
   void set_age(attempt_id id, duration age) noexcept {
-    age_.set({id, age});
-    aged_ = true;
+    sharing& s = shared_answers();
+    s.aged = id;
+    s.age = age;
   }
   std::optional<duration> age_of(attempt_id id) const noexcept {
-    if (!aged_ || age_.get().id != id) return std::nullopt;
-    return age_.get().age;
+    if (!shares_ || sharing_.get().aged != id) return std::nullopt;
+    return sharing_.get().age;
   }
 
   /// Passes an event to the caller's listener and to the pipeline's.
@@ -401,11 +402,13 @@ class call {
     launches_ = 0;
     return launch_.get();
   }
+  bool has_observations() const noexcept { return shares_ && sharing_.get().asking != nullptr; }
   /// Calls `show(observation&)` for each, the innermost layer's last.
   template <class Show>
   void take_observations(Show&& show) {
-    while (observations_ != nullptr) {
-      observation& o = *std::exchange(observations_, observations_->next_);
+    while (has_observations()) {
+      observation*& first = sharing_.get().asking;
+      observation& o = *std::exchange(first, first->next_);
       o.asked_ = false;
       show(o);
     }
@@ -438,6 +441,17 @@ class call {
     return i < cancelled_.size() ? cancelled_[i] : room_->cancels_[i];
   }
 
+  // What only layers use that share answers between calls.
+  struct sharing {
+    observation* asking = nullptr;
+    std::optional<duration> age = {};
+    attempt_id aged = 0;
+  };
+  sharing& shared_answers() noexcept {
+    if (!std::exchange(shares_, true)) sharing_.set({});
+    return sharing_.get();
+  }
+
   const call_options* options_;
   const attempt* outer_ = nullptr;
   listener* pipeline_events_ = nullptr;
@@ -456,18 +470,14 @@ class call {
   bool retried_outside_ = false;
   bool ended_ = false;
   bool needs_end_time_ = false;
-  bool aged_ = false;
-  observation* observations_ = nullptr;
+  bool shares_ =
+      false;  // `sharing_` is set: a byte that was free, as a pipeline without a cache must not pay for one
   const void* deposited_ = nullptr;  // the budget of the last deposit
   std::string_view idempotency_key_ = {};
   std::string_view degraded_by_ = {};
   detail::late<ending> ending_;
   detail::late<rejection> rejection_;
-  struct answer_age {
-    attempt_id id;
-    duration age;
-  };
-  detail::late<answer_age> age_;
+  detail::late<sharing> sharing_;
   // One attempt at a time: given up, asked for, given up again, before the driver looks.
   detail::late<launch> launch_;
   std::array<detail::late<attempt_id>, 4> cancelled_;

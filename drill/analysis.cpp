@@ -140,19 +140,25 @@ isolation isolation_in(const run_record& r, const played_act& a) {
   return i;
 }
 
+/// What the storefront has counted from the last sample before the act to the first one after it.
+template <class Counts>
+Counts counted_in(const run_record& r, time_span when, Counts shop_stats::*counts) {
+  Counts before;
+  Counts until_end;
+  for (const shop_sample& s : r.shop) {
+    if (s.at < when.begin) before = s.stats.*counts;
+    until_end = s.stats.*counts;
+    if (s.at >= when.end) break;
+  }
+  return until_end - before;
+}
+
 // Chaos is switched on after the act has begun, and off before it ends.
 inner_chaos inner_chaos_in(const run_record& r, const played_act& a) {
-  inner_chaos c{.act = a.what.title, .checkout = figures_within(r, a.when), .injected = {}};
-  if (r.shop.empty()) return c;
-  chaos_stats before;
-  chaos_stats until_end;
-  for (const shop_sample& s : r.shop) {
-    if (s.at < a.when.begin) before = s.stats.chaos;
-    until_end = s.stats.chaos;
-    if (s.at >= a.when.end) break;
-  }
-  c.injected = until_end - before;
-  c.outside = r.shop.back().stats.chaos.faults() - c.injected.faults();
+  inner_chaos c{.act = a.what.title,
+                .checkout = figures_within(r, a.when),
+                .injected = counted_in(r, a.when, &shop_stats::chaos)};
+  if (!r.shop.empty()) c.outside = r.shop.back().stats.chaos.faults() - c.injected.faults();
   return c;
 }
 
@@ -233,6 +239,16 @@ std::optional<overload> overload_of(const run_record& r) {
 std::optional<inner_chaos> inner_chaos_of(const run_record& r) {
   for (const played_act& a : r.acts) {
     if (a.what.what == trouble::chaos) return inner_chaos_in(r, a);
+  }
+  return std::nullopt;
+}
+
+std::optional<stand_ins> stand_ins_of(const run_record& r) {
+  for (const played_act& a : r.acts) {
+    if (!has_victim(a.what.what) || a.what.victim != dependency::recommendations) continue;
+    return stand_ins{.act = a.what.title,
+                     .shown = counted_in(r, a.when, &shop_stats::recommendations),
+                     .told = figures_within(r, a.when).degraded_by[dependency::recommendations]};
   }
   return std::nullopt;
 }

@@ -107,6 +107,16 @@ struct inner_chaos {
 /// Nothing if the run had no such act.
 std::optional<inner_chaos> inner_chaos_of(const run_record& r);
 
+/// How the shop fared while its recommendations were in trouble.
+struct stand_ins {
+  std::string act;
+  recommendation_stats shown;  ///< in the act
+  std::uint64_t told = 0;      ///< customers whose answer said that its recommendations are not new
+};
+
+/// Nothing if the run had no such act.
+std::optional<stand_ins> stand_ins_of(const run_record& r);
+
 /// The customers' view of their orders against the books of payment.
 struct reconciliation {
   std::uint64_t charged_without_order = 0;  ///< charged, but the customer saw an error page or no answer

@@ -22,6 +22,9 @@ inline constexpr std::chrono::milliseconds browser_patience{1000};
 /// What the storefront with seawall gives itself for one checkout.
 inline constexpr std::chrono::milliseconds checkout_deadline{1000};
 
+/// What an order is for. So few that somebody else has bought the same a moment ago.
+constexpr std::uint64_t article_of(std::uint64_t order) { return order % 40 + 1; }
+
 struct checkout_answer {
   bool accepted = false;  ///< false: the customer sees an error page
   std::string page = {};

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "audit.hpp"
+#include "checkout.hpp"
 #include "child_process.hpp"
 #include "dependencies.hpp"
 #include "fault.hpp"
@@ -62,7 +63,7 @@ class dependency_service {
     switch (which_) {
       case dependency::inventory: return fmt::format("stock {}\n", --stock_);
       case dependency::payment: ledger_.charge(order, key); return "paid\n";
-      case dependency::recommendations: return fmt::format("goes well with article {}\n", order % 100);
+      case dependency::recommendations: return fmt::format("goes well with article {}\n", article_of(order));
     }
     return {};
   }

@@ -16,6 +16,8 @@ constexpr double reduction_required = 0.90;
 constexpr double load_required = overload_factor - 0.5;  // times the capacity
 constexpr double act_lead_required = 0.20;
 constexpr double goodput_required = 0.90;
+constexpr double stale_required = 0.90;  // of the recommendations that could not be had
+constexpr double told_required = 0.90;   // likewise; at most as much too many, of customers at the act's ends
 
 double percent(double share) { return 100 * share; }
 
@@ -129,6 +131,33 @@ void judge_chaos(const evidence& e, std::vector<criterion>& criteria) {
                              e.bare_chaos->checkout, e.chaos->checkout));
 }
 
+criterion from_stale_cache(const stand_ins& s) {
+  const std::uint64_t missing = s.shown.stale + s.shown.none;
+  const double share = missing > 0 ? static_cast<double>(s.shown.stale) / static_cast<double>(missing) : 0;
+  return {
+      fmt::format("{}: old recommendations for want of new ones", s.act),
+      fmt::format(">= {:.0f}%", percent(stale_required)),
+      fmt::format("{:.1f}% ({} from the cache, {} bestsellers)", percent(share), s.shown.stale, s.shown.none),
+      missing > 0 && share >= stale_required};
+}
+
+criterion customers_told(const stand_ins& s) {
+  const auto missing = static_cast<double>(s.shown.stale + s.shown.none);
+  const double share = missing > 0 ? static_cast<double>(s.told) / missing : 0;
+  return {fmt::format("{}: customers are told which recommendations are not new", s.act),
+          fmt::format("{:.0f} to {:.0f}%", percent(told_required), percent(2 - told_required)),
+          fmt::format("{:.1f}% ({} customers, {} recommendations)", percent(share), s.told,
+                      s.shown.stale + s.shown.none),
+          share >= told_required && share <= 2 - told_required};
+}
+
+void judge_recommendations(const evidence& e, std::vector<criterion>& criteria) {
+  if (!e.recommendations)
+    return criteria.push_back({"recommendations are in trouble", "once", "never", false});
+  criteria.push_back(from_stale_cache(*e.recommendations));
+  criteria.push_back(customers_told(*e.recommendations));
+}
+
 criterion nothing_twice(const evidence& e) {
   return {"no order is charged twice", "0",
           fmt::format("{} ({} repeats recognised)", e.books.double_charges, e.books.repeats_recognised),
@@ -151,13 +180,15 @@ evidence evidence_of(const run_record& bare, const run_record& seawall) {
           .bare_overload = overload_of(bare),
           .overloaded = overload_of(seawall),
           .bare_chaos = inner_chaos_of(bare),
-          .chaos = inner_chaos_of(seawall)};
+          .chaos = inner_chaos_of(seawall),
+          .recommendations = stand_ins_of(seawall)};
 }
 
 std::vector<criterion> judge(const evidence& e) {
   std::vector<criterion> criteria{availability(e), lead(e)};
   for (const isolation& i : e.dead) criteria.push_back(left_alone(i));
   if (e.dead.empty()) criteria.push_back({"a dependency dies", "at least once", "never", false});
+  judge_recommendations(e, criteria);
   judge_overload(e, criteria);
   judge_chaos(e, criteria);
   criteria.push_back(bounded(e));

@@ -24,7 +24,8 @@ struct evidence {
   std::optional<overload> bare_overload;
   std::optional<overload> overloaded;  ///< with seawall
   std::optional<inner_chaos> bare_chaos;
-  std::optional<inner_chaos> chaos;  ///< with seawall
+  std::optional<inner_chaos> chaos;          ///< with seawall
+  std::optional<stand_ins> recommendations;  ///< with seawall
 };
 
 evidence evidence_of(const run_record& bare, const run_record& seawall);

@@ -31,6 +31,9 @@ Square-root scale, so that a few probes can be told from none. The band under ea
 seawall's circuit breaker.</p>
 <div id="attempts"></div>
 
+<h2>Recommendations, fresh and stale</h2>
+<div id="recommendations"></div>
+
 <h2>Four times the load</h2>
 <div id="overload"></div>
 
@@ -47,7 +50,7 @@ seawall's circuit breaker.</p>
 <p>Every figure comes from requests between processes over HTTP on loopback. A storefront calls inventory,
 payment and recommendations, one after the other, each a process of its own. The first run calls them with a
 plain HTTP client and its five-second time-outs; the second through seawall pipelines with deadline, retry
-on a budget, circuit breaker, attempt time-out and fallback, and has a limit with priorities in front of its
+on a budget, circuit breaker, attempt time-out and fallback, keeps recommendations in a cache, and has a limit with priorities in front of its
 render workers: checkout before browsing. Threads, queues, workers and load are the same. A hang is SIGSTOP, a
 crash is SIGKILL and a new process on the same port. The workers sleep for as long as a page is to take, so that
 four times their capacity is the same on a machine of any speed. In one act the

@@ -96,6 +96,16 @@ void write(json_writer& w, const inner_chaos& c) {
   });
 }
 
+void write(json_writer& w, const stand_ins& s) {
+  w.object([&] {
+    w.member("act", s.act);
+    w.member("fresh", s.shown.fresh);
+    w.member("stale", s.shown.stale);
+    w.member("none", s.shown.none);
+    w.member("told", s.told);
+  });
+}
+
 void write_books(json_writer& w, const run_record& r) {
   const reconciliation found = reconcile(r);
   w.object([&] {
@@ -127,6 +137,10 @@ void write(json_writer& w, const run_record& r, microseconds step) {
     if (const auto c = inner_chaos_of(r)) {
       w.key("chaos");
       write(w, *c);
+    }
+    if (const auto s = stand_ins_of(r)) {
+      w.key("recommendations");
+      write(w, *s);
     }
     w.key("payments");
     write_books(w, r);

@@ -251,6 +251,16 @@ function bars(host, title, parts, figures) {
   host.append(root);
 }
 
+function drawRecommendations() {
+  const host = place('recommendations'), s = data.seawall.recommendations;
+  if (!s) return host.append('There was no such act.');
+  const missing = s.stale + s.none;
+  host.append(html('p', {class: 'note'},
+      `${s.act}: ${missing} could not be had. With seawall ${s.stale} of them (${percent(s.stale, missing)}) came ` +
+      `from the cache, too old and better than none, and ${s.none} were bestsellers; ${s.told} customers were told. ` +
+      `${s.fresh} more were taken from the cache while they were fresh.`));
+}
+
 function drawOverload() {
   const host = place('overload');
   if (!runs.every(r => r.overload)) return host.append('There was no such act.');
@@ -329,6 +339,7 @@ drawAvailability();
 drawOutcomes();
 drawLatency();
 drawAttempts();
+drawRecommendations();
 drawOverload();
 drawChaos();
 drawActs();

@@ -127,6 +127,17 @@ std::string chaos_table(const run_record& bare, const run_record& seawall) {
          "seawall, retries are calls too. A wrong answer looks right: it counts as an answer in both.\n\n";
 }
 
+std::string recommendations(const run_record& r) {
+  const auto s = stand_ins_of(r);
+  if (!s || r.shop.empty()) return {};
+  const recommendation_stats& all = r.shop.back().stats.recommendations;
+  return fmt::format(
+      "{:<8} {}: {} recommendations from the stale cache, {} bestsellers; {} customers were told\n"
+      "{:<8} in all acts {} recommendations from the cache while they were fresh, {} stale, {} bestsellers\n",
+      name_of(r.kind), s->act, s->shown.stale, s->shown.none, s->told, name_of(r.kind), all.fresh, all.stale,
+      all.none);
+}
+
 std::string orders(const run_record& r) {
   const reconciliation found = reconcile(r);
   return fmt::format(
@@ -170,7 +181,7 @@ std::string summary(const run_record& bare, const run_record& seawall) {
       "\nsecond that the storefront sent to the dependency in trouble.\n\n",
       std::chrono::duration<double>(customer_patience).count());
   return text + overload_table(bare, seawall) + chaos_table(bare, seawall) + orders(bare) + orders(seawall) +
-         queue(seawall);
+         queue(seawall) + recommendations(seawall);
 }
 
 std::string verdicts(const std::vector<criterion>& criteria) {

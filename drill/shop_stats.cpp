@@ -21,6 +21,10 @@ chaos_stats chaos_stats::operator-(const chaos_stats& before) const {
           .wrong_answers = wrong_answers - before.wrong_answers};
 }
 
+recommendation_stats recommendation_stats::operator-(const recommendation_stats& before) const {
+  return {.fresh = fresh - before.fresh, .stale = stale - before.stale, .none = none - before.none};
+}
+
 std::string to_words(const shop_stats& s) {
   std::string words;
   for (const dependency d : all_dependencies) {
@@ -29,7 +33,9 @@ std::string to_words(const shop_stats& s) {
   words += fmt::format("{} {} {} {} {} ", s.payments_queued, s.payments_captured, s.payments_refused,
                        s.payments_in_queue, s.rendering.count());
   const chaos_stats& c = s.chaos;
-  return words + fmt::format("{} {} {} {} {}", c.calls, c.failures, c.delays, c.hangs, c.wrong_answers);
+  words += fmt::format("{} {} {} {} {} ", c.calls, c.failures, c.delays, c.hangs, c.wrong_answers);
+  return words +
+         fmt::format("{} {} {}", s.recommendations.fresh, s.recommendations.stale, s.recommendations.none);
 }
 
 std::optional<shop_stats> shop_stats_from_words(std::string_view words) {
@@ -49,6 +55,8 @@ std::optional<shop_stats> shop_stats_from_words(std::string_view words) {
   s.rendering = std::chrono::microseconds(rendering_us);
   chaos_stats& c = s.chaos;
   if (!(in >> c.calls >> c.failures >> c.delays >> c.hangs >> c.wrong_answers)) return std::nullopt;
+  recommendation_stats& k = s.recommendations;
+  if (!(in >> k.fresh >> k.stale >> k.none)) return std::nullopt;
   return s;
 }
 

@@ -39,6 +39,17 @@ struct chaos_stats {
   friend bool operator==(const chaos_stats&, const chaos_stats&) = default;
 };
 
+/// Where recommendations came from that were not asked for anew.
+struct recommendation_stats {
+  std::uint64_t fresh = 0;  ///< kept, and still good
+  std::uint64_t stale = 0;  ///< kept, and shown for want of a new answer
+  std::uint64_t none = 0;   ///< bestsellers instead, for want of any
+
+  recommendation_stats operator-(const recommendation_stats& before) const;
+
+  friend bool operator==(const recommendation_stats&, const recommendation_stats&) = default;
+};
+
 struct shop_stats {
   per_dependency<dependency_stats> of = {};
   std::uint64_t payments_queued = 0;    ///< accepted for later capture
@@ -47,6 +58,7 @@ struct shop_stats {
   std::uint64_t payments_in_queue = 0;
   std::chrono::microseconds rendering{0};  ///< render workers' time, for whomever
   chaos_stats chaos = {};
+  recommendation_stats recommendations = {};
 
   friend bool operator==(const shop_stats&, const shop_stats&) = default;
 };

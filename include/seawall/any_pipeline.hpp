@@ -25,7 +25,9 @@
 #include "seawall/admission.hpp"
 #include "seawall/attempt_timeout.hpp"
 #include "seawall/bulkhead.hpp"
+#include "seawall/cache.hpp"
 #include "seawall/circuit_breaker.hpp"
+#include "seawall/coalesce.hpp"
 #include "seawall/deadline.hpp"
 #include "seawall/fallback.hpp"
 #include "seawall/frame.hpp"
@@ -128,6 +130,7 @@ class any_layer {
   virtual std::size_t frame_size() const noexcept = 0;
   virtual any_frame* make_frame(void* where, std::uint8_t number, inner_maker<R> inner) const = 0;
   virtual std::optional<S> substitute(const attempt& a, const failure_view<S>& failure) const = 0;
+  virtual void observe(observation& o, const S& kept) const = 0;
   virtual std::optional<verdict> classify(const S& kept) const = 0;
 };
 
@@ -154,6 +157,9 @@ class layer_of final : public any_layer<R> {
     } else {
       return std::nullopt;
     }
+  }
+  void observe([[maybe_unused]] observation& o, [[maybe_unused]] const S& kept) const override {
+    if constexpr (Layer::observes) layer_.template observe<R, S>(o, kept);
   }
   std::optional<verdict> classify(const S& kept) const override {
     if constexpr (requires { layer_.classify(kept); }) {
@@ -251,6 +257,14 @@ inline auto shared_layer(rate_limiter& p) noexcept { return limit_rate(p); }
 inline auto shared_layer(keyed<rate_limiter>& p) noexcept { return limit_rate(p); }
 inline auto shared_layer(adaptive_throttle& p) noexcept { return throttle(p); }
 inline auto shared_layer(keyed<adaptive_throttle>& p) noexcept { return throttle(p); }
+template <class R>
+auto shared_layer(cache<R>& p) noexcept {
+  return cached(p);
+}
+template <class R>
+auto shared_layer(coalescer<R>& p) noexcept {
+  return coalesce(p);
+}
 
 template <class Policy>
 inline constexpr std::string_view policy_name_of = Policy::policy_name;
@@ -273,7 +287,8 @@ struct fallback_config {
 };
 
 /// What `any_pipeline<R>::from` builds: layers, outermost first. Where there is shared state, it is either owned by the
-/// pipeline (options) or shared with others (a pointer, which must outlive the pipeline).
+/// pipeline (options) or shared with others (a pointer, which must outlive the pipeline). Keyed policies, caches and
+/// coalescers go by `call_options::key`.
 template <class R>
 struct pipeline_config {
   using layer =
@@ -283,7 +298,8 @@ struct pipeline_config {
                    adaptive_limit_options, adaptive_limit*, keyed<adaptive_limit>*,                         //
                    admission_options, admission*, keyed<admission>*,                                        //
                    rate_limiter_options, rate_limiter*, keyed<rate_limiter>*,                               //
-                   throttle_options, adaptive_throttle*, keyed<adaptive_throttle>*>;
+                   throttle_options, adaptive_throttle*, keyed<adaptive_throttle>*,                         //
+                   cache_options<R>, cache<R>*, coalesce_options, coalescer<R>*>;
 
   std::string name = {};           ///< for error messages
   std::vector<layer> layers = {};  ///< at most 32
@@ -304,6 +320,7 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
 
   static constexpr bool repeats = true;
   static constexpr bool waits = true;
+  static constexpr bool observes = true;
   static constexpr bool straight = false;
 
   /// The same layers as a static pipeline.
@@ -360,6 +377,8 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
     }
     return false;
   }
+  /// The typed side of some layer looks at what passes.
+  bool observing() const noexcept { return observing_; }
   bool needs_end_time() const noexcept {
     for (const auto& l : layers_) {
       if (l->needs_end_time()) return true;
@@ -387,6 +406,10 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
                        Start&& start) const {
     start.kept(substitute<R, S>(source, a, failure));
   }
+  template <class, class S>
+  void observe(observation& o, const S& kept) const {
+    layers_[o.source() - 1U]->observe(o, kept);
+  }
 
  private:
   any_pipeline() = default;
@@ -394,6 +417,7 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   template <class Layer>
   void add(const Layer& layer) {
     layers_.push_back(std::make_shared<detail::layer_of<R, Layer>>(layer));
+    observing_ = observing_ || Layer::observes;
   }
 
   template <class Layer, class Options>
@@ -435,6 +459,8 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   std::optional<std::string> add_from(throttle_options o) {
     return add_owned<adaptive_throttle>(std::move(o));
   }
+  std::optional<std::string> add_from(cache_options<R> o) { return add_owned<cache<R>>(std::move(o)); }
+  std::optional<std::string> add_from(coalesce_options o) { return add_owned<coalescer<R>>(std::move(o)); }
   template <class Policy>
   std::optional<std::string> add_from(Policy* shared) {
     if (shared == nullptr)
@@ -449,10 +475,11 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
 
   typename frames::layers layers_;
   detail::owned_policies<circuit_breaker, bulkhead, adaptive_limit, admission, rate_limiter,
-                         adaptive_throttle>
+                         adaptive_throttle, cache<R>, coalescer<R>>
       owned_;
   std::optional<hedge_layer> hedge_;
   std::size_t bytes_ = 0;
+  bool observing_ = false;
   listener* events_ = nullptr;
 };
 

@@ -53,9 +53,10 @@ struct attribute {
 
 /// Filled for a caller that wants to know how its result came about. Owns its texts: it may outlive the policies.
 struct call_report {
-  std::uint32_t attempts = 0;    ///< started; substitutes are not counted
-  bool degraded = false;         ///< the result is a substitute
-  std::string degraded_by = {};  ///< name of the fallback
+  std::uint32_t attempts = 0;        ///< started; substitutes are not counted
+  bool degraded = false;             ///< the result is a substitute
+  std::string degraded_by = {};      ///< name of the fallback or cache
+  std::optional<duration> age = {};  ///< of an answer that a cache had; unset otherwise
   duration elapsed = {};
   give_up gave_up = give_up::none;
   reason rejected = reason::none;  ///< not `none` if the result was made from a rejection
@@ -110,18 +111,6 @@ class late {
 
 }  // namespace detail
 
-/// What a driver is asked to start.
-struct launch {
-  attempt_id id = 0;
-  std::uint8_t source =
-      0;  ///< 0: the operation; k: the substitute of the layer numbered k, the outermost being 1
-  bool of_rejection =
-      false;  ///< the substitute is for `call::last_rejection()`, else for the result of an attempt
-  std::uint32_t number = 0;  ///< of the attempt, from 1; of the last one for a substitute
-  instant at = {};           ///< when it was asked for
-  instant deadline = instant::never();
-};
-
 /// What a frame says: nothing yet, the result of an attempt (or substitute), or the call's rejection.
 struct resolution {
   enum class kind : std::uint8_t { undecided, attempt, rejection };
@@ -134,6 +123,43 @@ struct resolution {
   static constexpr resolution result_of(attempt_id id, const verdict& v) noexcept {
     return {.how = kind::attempt, .which = id, .v = v};
   }
+};
+
+/// What a driver is asked to start.
+struct launch {
+  attempt_id id = 0;
+  std::uint8_t source =
+      0;  ///< 0: the operation; k: the substitute of the layer numbered k, the outermost being 1
+  /// What a substitute stands in for: the result of the last attempt, `call::last_rejection()`, or nothing that has failed.
+  resolution::kind failure = resolution::kind::undecided;
+  std::uint32_t number = 0;  ///< of the attempt, from 1; of the last one for a substitute
+  instant at = {};           ///< when it was asked for
+  instant deadline = instant::never();
+  const void* held = nullptr;  ///< what the frame that asks for a substitute holds for its layer's typed side
+};
+
+/// The wish of a frame that its layer's typed side sees what passes. Lives in the frame, which derives from it what the typed
+/// side needs to know.
+class observation {
+ public:
+  explicit observation(std::uint8_t source) noexcept : source_(source) {}
+  observation(const observation&) = delete;
+  observation& operator=(const observation&) = delete;
+
+  /// The number of the layer.
+  std::uint8_t source() const noexcept { return source_; }
+  /// What passes is `rejected()`; else the result of the attempt or substitute that ended last.
+  bool of_rejection() const noexcept { return of_rejection_; }
+  const rejection& rejected() const noexcept { return rejected_.get(); }
+
+ private:
+  friend class call;
+
+  observation* next_ = nullptr;
+  std::uint8_t source_;
+  bool asked_ = false;
+  bool of_rejection_ = false;
+  detail::late<rejection> rejected_;  // a copy: a layer further out may reject in the same step
 };
 
 /// Per-call state shared by the frames of a pipeline and its driver.
@@ -268,14 +294,30 @@ class call {
   }
   /// Asks for the substitute of layer `source` (its number as given to its frame) in place of `failure`. It has until
   /// `deadline`: what was the attempt deadline when the frame began, as deadlines inside it do not bound its substitute.
-  attempt_id start_substitute(instant now, instant deadline, std::uint8_t source,
-                              const resolution& failure) noexcept {
+  /// With `failure` empty it stands in for nothing: an answer that was there already. `held` outlives the step.
+  attempt_id start_substitute(instant now, instant deadline, std::uint8_t source, const resolution& failure,
+                              const void* held = nullptr) noexcept {
     return push({.id = next_id_++,
                  .source = source,
-                 .of_rejection = failure.how == resolution::kind::rejection,
+                 .failure = failure.how,
                  .number = attempts_,
                  .at = now,
-                 .deadline = deadline});
+                 .deadline = deadline,
+                 .held = held});
+  }
+  /// Asks that the typed side of layer `o.source()` sees what `r`, which is decided, stands for: at the end of this step, if
+  /// the frame has not thought better of it.
+  void observe(observation& o, const resolution& r) noexcept {
+    o.of_rejection_ = r.how == resolution::kind::rejection;
+    if (o.of_rejection_) o.rejected_.set(rejection_.get());
+    if (std::exchange(o.asked_, true)) return;
+    o.next_ = std::exchange(shared_answers().asking, &o);
+  }
+  void forget(observation& o) noexcept {
+    if (!std::exchange(o.asked_, false)) return;
+    observation** at = &sharing_.get().asking;
+    while (*at != &o) at = &(*at)->next_;
+    *at = o.next_;
   }
   /// Says that the result of attempt `id` is no longer wanted.
   void cancel_attempt(attempt_id id) noexcept {
@@ -304,6 +346,16 @@ class call {
   /// The substitute `by` has been asked for: its name goes into the report.
   void set_degraded_by(std::string_view by) noexcept { degraded_by_ = by; }
   std::string_view degraded_by() const noexcept { return degraded_by_; }
+  /// The answer of substitute `id` is this old: goes into the report if it is what the call ends with.
+  void set_age(attempt_id id, duration age) noexcept {
+    sharing& s = shared_answers();
+    s.aged = id;
+    s.age = age;
+  }
+  std::optional<duration> age_of(attempt_id id) const noexcept {
+    if (!shares_ || sharing_.get().aged != id) return std::nullopt;
+    return sharing_.get().age;
+  }
 
   /// Passes an event to the caller's listener and to the pipeline's.
   template <class E>
@@ -350,6 +402,17 @@ class call {
     launches_ = 0;
     return launch_.get();
   }
+  bool has_observations() const noexcept { return shares_ && sharing_.get().asking != nullptr; }
+  /// Calls `show(observation&)` for each, the innermost layer's last.
+  template <class Show>
+  void take_observations(Show&& show) {
+    while (has_observations()) {
+      observation*& first = sharing_.get().asking;
+      observation& o = *std::exchange(first, first->next_);
+      o.asked_ = false;
+      show(o);
+    }
+  }
   template <class Cancel>
   void take_cancels(Cancel&& cancel) {
     const std::size_t count = std::exchange(cancels_, std::uint8_t{0});
@@ -378,6 +441,17 @@ class call {
     return i < cancelled_.size() ? cancelled_[i] : room_->cancels_[i];
   }
 
+  // What only layers use that share answers between calls.
+  struct sharing {
+    observation* asking = nullptr;
+    std::optional<duration> age = {};
+    attempt_id aged = 0;
+  };
+  sharing& shared_answers() noexcept {
+    if (!std::exchange(shares_, true)) sharing_.set({});
+    return sharing_.get();
+  }
+
   const call_options* options_;
   const attempt* outer_ = nullptr;
   listener* pipeline_events_ = nullptr;
@@ -396,11 +470,14 @@ class call {
   bool retried_outside_ = false;
   bool ended_ = false;
   bool needs_end_time_ = false;
+  bool shares_ =
+      false;  // `sharing_` is set: a byte that was free, as a pipeline without a cache must not pay for one
   const void* deposited_ = nullptr;  // the budget of the last deposit
   std::string_view idempotency_key_ = {};
   std::string_view degraded_by_ = {};
   detail::late<ending> ending_;
   detail::late<rejection> rejection_;
+  detail::late<sharing> sharing_;
   // One attempt at a time: given up, asked for, given up again, before the driver looks.
   detail::late<launch> launch_;
   std::array<detail::late<attempt_id>, 4> cancelled_;

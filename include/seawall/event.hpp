@@ -80,6 +80,16 @@ struct fallback_used {
   instant at;
 };
 
+/// A cache served an answer that was not fresh any more.
+struct stale_served {
+  std::string_view name;  ///< the cache's
+  std::string_view key;
+  duration age;
+  bool on_error;    ///< in place of `failure`; else while somebody refreshes it
+  verdict failure;  ///< meaningful if `on_error`
+  instant at;
+};
+
 /// A policy's shared state changed, once for each transition.
 struct state_changed {
   std::string_view policy;  ///< kind: "circuit_breaker"
@@ -128,6 +138,7 @@ class listener {
   virtual void on(const event::hedged&) noexcept {}
   virtual void on(const event::hedge_withheld&) noexcept {}
   virtual void on(const event::fallback_used&) noexcept {}
+  virtual void on(const event::stale_served&) noexcept {}
   virtual void on(const event::state_changed&) noexcept {}
   virtual void on(const event::limit_changed&) noexcept {}
   virtual void on(const event::fault_injected&) noexcept {}
@@ -145,6 +156,7 @@ class listening final : public listener {
   void on(const event::hedged& e) noexcept override { pass(e); }
   void on(const event::hedge_withheld& e) noexcept override { pass(e); }
   void on(const event::fallback_used& e) noexcept override { pass(e); }
+  void on(const event::stale_served& e) noexcept override { pass(e); }
   void on(const event::state_changed& e) noexcept override { pass(e); }
   void on(const event::limit_changed& e) noexcept override { pass(e); }
   void on(const event::fault_injected& e) noexcept override { pass(e); }

@@ -31,11 +31,15 @@ struct fallback_options {
 
 namespace detail {
 
-/// The failure as a substitute sees it, made only if it asks.
+/// The failure as a substitute sees it, made only if it asks; and what its frame holds for it.
 template <class S>
 class failure_view {
  public:
-  failure_view(const S* failed, const rejection* rejected) noexcept : failed_(failed), rejected_(rejected) {}
+  failure_view(const S* failed, const rejection* rejected, const void* held = nullptr) noexcept
+      : failed_(failed), rejected_(rejected), held_(held) {}
+
+  /// Given to `call::start_substitute`.
+  const void* held() const noexcept { return held_; }
 
   template <class F>
   decltype(auto) pass_to(F&& f) const {
@@ -47,6 +51,7 @@ class failure_view {
  private:
   const S* failed_;
   const rejection* rejected_;
+  const void* held_;
 };
 
 template <class S>

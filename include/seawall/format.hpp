@@ -13,7 +13,9 @@
 #include "seawall/core/admission_options.hpp"
 #include "seawall/core/breaker_options.hpp"
 #include "seawall/core/bulkhead_options.hpp"
+#include "seawall/core/cache_machine.hpp"
 #include "seawall/core/chaos_machine.hpp"
+#include "seawall/core/flight_group.hpp"
 #include "seawall/core/rate_options.hpp"
 #include "seawall/core/throttle_options.hpp"
 #include "seawall/event.hpp"
@@ -145,6 +147,19 @@ inline std::string logged(const chaos_snapshot& s) {
                      s.withheld);
 }
 
+inline std::string logged(const cache_snapshot& s) {
+  return fmt::format(
+      "cache '{}' {} entries, {} bytes: {} hits, {} negative, {} misses, {} stale while refreshed, {} stale for a "
+      "failure; {} refreshing, {} waiting, {} evicted",
+      s.name, s.entries, s.bytes, s.hits, s.negative_hits, s.misses, s.stale_while_revalidate,
+      s.stale_if_error, s.refreshing, s.waiting, s.evictions);
+}
+
+inline std::string logged(const coalesce_snapshot& s) {
+  return fmt::format("coalesce '{}' {} under way, {} waiting ({} led, {} joined, {} shared, {} alone)",
+                     s.name, s.flying, s.waiting, s.led, s.joined, s.shared, s.alone);
+}
+
 inline std::string logged(const event::rejected& e) { return "rejected: " + describe(e.what); }
 inline std::string logged(const event::gave_up& e) { return describe(e.what) + ": " + logged(e.failure); }
 inline std::string logged(const event::retry_scheduled& e) {
@@ -160,6 +175,11 @@ inline std::string logged(const event::hedge_withheld& e) {
 }
 inline std::string logged(const event::fallback_used& e) {
   return fmt::format("fallback '{}' used: {}", e.name, logged(e.failure));
+}
+inline std::string logged(const event::stale_served& e) {
+  const std::string why =
+      e.on_error ? "in place of a failure: " + logged(e.failure) : "while it is refreshed";
+  return fmt::format("cache '{}' [{}] served an answer {} old, {}", e.name, e.key, logged(e.age), why);
 }
 inline std::string logged(const event::state_changed& e) {
   const std::string key = e.key.empty() ? std::string() : fmt::format(" [{}]", e.key);
@@ -181,9 +201,10 @@ concept loggable =
     one_of<T, duration, instant, health, again, verdict, reason, give_up, rejection, ending, breaker_state,
            breaker_snapshot, retry_budget_snapshot, core::window_counts, hedge_reason, hedge_withheld_by,
            hedge_snapshot, latency_snapshot, event::rejected, event::gave_up, event::retry_scheduled,
-           event::hedged, event::hedge_withheld, event::fallback_used, event::state_changed,
-           event::limit_changed, event::fault_injected, bulkhead_snapshot, adaptive_limit_snapshot,
-           admission_snapshot, rate_limiter_snapshot, throttle_snapshot, chaos_snapshot>;
+           event::hedged, event::hedge_withheld, event::fallback_used, event::stale_served,
+           event::state_changed, event::limit_changed, event::fault_injected, bulkhead_snapshot,
+           adaptive_limit_snapshot, admission_snapshot, rate_limiter_snapshot, throttle_snapshot,
+           chaos_snapshot, cache_snapshot, coalesce_snapshot>;
 
 }  // namespace detail
 

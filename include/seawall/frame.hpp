@@ -60,6 +60,8 @@ enum class layer_kind : std::uint8_t {
   admission,
   chaos,
   classify,
+  cache,
+  coalesce,
 };
 
 /// The common part of layers: answers that most give. A layer hides what it answers differently, and has
@@ -75,6 +77,8 @@ struct layer_base {
   static constexpr std::size_t inner_frames = 1;
   /// It waits for shared state: the driver must supply a waker.
   static constexpr bool waits = false;
+  /// Its typed side has `observe`.
+  static constexpr bool observes = false;
   /// Its frame has `start_straight`.
   static constexpr bool straight = false;
   /// A success must be reported with the time at which it ended: a second clock read.

@@ -30,6 +30,7 @@ namespace seawall {
 ///       using error_type = my_error;                                 // optional: what fallbacks are told
 ///       static error_type error(const my_result&);                  // optional
 ///       static void annotate(my_result&, const ending&);            // optional: say why nothing more was tried
+///       static bool is_absent(const my_result&);                    // optional: what was asked for does not exist; for caches
 ///     };
 template <class R>
 struct outcome_traits;

@@ -218,6 +218,8 @@ class pipeline : public detail::entry_points<pipeline<Layers...>> {
   static constexpr bool waits = (Layers::waits || ...);
   /// Some layer has several attempts under way at once: not every driver can do that.
   static constexpr bool overlaps = (Layers::overlaps || ...);
+  /// Some layer's typed side looks at what passes.
+  static constexpr bool observes = (Layers::observes || ...);
   /// Every layer has a short cut for the usual case; see frame.hpp.
   static constexpr bool straight = (Layers::straight && ...);
 
@@ -272,6 +274,11 @@ class pipeline : public detail::entry_points<pipeline<Layers...>> {
                        Start&& start) const {
     substitute_with_from<0, R, S>(source, a, failure, start);
   }
+  /// The typed side of the layer numbered `o.source()` sees what passes.
+  template <class R, class S>
+  void observe(observation& o, const S& kept) const {
+    observe_from<0, R, S>(o, kept);
+  }
 
  private:
   template <std::size_t I, class R, class S>
@@ -302,6 +309,19 @@ class pipeline : public detail::entry_points<pipeline<Layers...>> {
         if (source == I + 1) return layer.template substitute_with<R, S>(a, failure, start);
       }
       substitute_with_from<I + 1, R, S>(source, a, failure, start);
+    }
+  }
+
+  template <std::size_t I, class R, class S>
+  void observe_from(observation& o, const S& kept) const {
+    if constexpr (I == sizeof...(Layers)) {
+      std::abort();
+    } else {
+      const auto& layer = std::get<I>(layers_);
+      if constexpr (std::tuple_element_t<I, std::tuple<Layers...>>::observes) {
+        if (o.source() == I + 1) return layer.template observe<R, S>(o, kept);
+      }
+      observe_from<I + 1, R, S>(o, kept);
     }
   }
 

@@ -45,6 +45,30 @@
       !outside(layers, layer_kind::adaptive_limit, layer_kind::fallback), \
       "fallback turns failures into answers, so that an adaptive limit outside it would learn from answers that cost " \
       "nothing: it must come before it") \
+  row(cache_outside_repeats, \
+      !outside(layers, layer_kind::retry, layer_kind::cache) && \
+          !outside(layers, layer_kind::hedge, layer_kind::cache), \
+      "cached serves stale answers in place of failures, so that a retry or hedge outside it would never see one: it " \
+      "must come before them") \
+  row(cache_outside_breaker, \
+      !outside(layers, layer_kind::breaker, layer_kind::cache), \
+      "cached serves stale answers in place of failures, and an open breaker outside it would reject what it could " \
+      "serve: it must come before it") \
+  row(cache_outside_throttle, \
+      !outside(layers, layer_kind::throttle, layer_kind::cache), \
+      "cached serves stale answers in place of failures, so that a throttle outside it would never hear of a refusal: " \
+      "it must come before it") \
+  row(cache_outside_adaptive_limit, \
+      !outside(layers, layer_kind::adaptive_limit, layer_kind::cache), \
+      "cached serves stale answers in place of failures, so that an adaptive limit outside it would never hear of an " \
+      "overload: it must come before it") \
+  row(cache_outside_coalesce, \
+      !outside(layers, layer_kind::coalesce, layer_kind::cache), \
+      "coalesce outside cached would make hits wait for each other: cached must come first") \
+  row(coalesce_outside_hedge, \
+      !outside(layers, layer_kind::hedge, layer_kind::coalesce), \
+      "coalesce lets calls with one key share one execution, so that the second attempt of a hedge outside it would " \
+      "join the first: it must come before hedge") \
   row(one_retry, count(layers, layer_kind::retry) <= 1, \
       "retry inside retry multiplies the attempts: use one, with more attempts") \
   row(one_hedge, count(layers, layer_kind::hedge) <= 1, \

@@ -9,9 +9,11 @@
 #include "seawall/any_pipeline.hpp"              // IWYU pragma: export
 #include "seawall/attempt_timeout.hpp"           // IWYU pragma: export
 #include "seawall/bulkhead.hpp"                  // IWYU pragma: export
+#include "seawall/cache.hpp"                     // IWYU pragma: export
 #include "seawall/chaos.hpp"                     // IWYU pragma: export
 #include "seawall/circuit_breaker.hpp"           // IWYU pragma: export
 #include "seawall/classify.hpp"                  // IWYU pragma: export
+#include "seawall/coalesce.hpp"                  // IWYU pragma: export
 #include "seawall/deadline.hpp"                  // IWYU pragma: export
 #include "seawall/exec/async.hpp"                // IWYU pragma: export
 #include "seawall/exec/blocking.hpp"             // IWYU pragma: export

@@ -226,6 +226,7 @@ struct outcome_traits<absl::Status> {
   }
   static const absl::Status& error(const absl::Status& s) { return s; }
   static void annotate(absl::Status& s, const ending& e) { detail::annotate_status(s, e); }
+  static bool is_absent(const absl::Status& s) { return s.code() == absl::StatusCode::kNotFound; }
 };
 
 template <class T>
@@ -243,6 +244,9 @@ struct outcome_traits<absl::StatusOr<T>> {
     absl::Status status = s.status();
     detail::annotate_status(status, e);
     s = std::move(status);
+  }
+  static bool is_absent(const absl::StatusOr<T>& s) {
+    return s.status().code() == absl::StatusCode::kNotFound;
   }
 };
 

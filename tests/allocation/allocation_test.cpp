@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "seawall/cache.hpp"
+#include "seawall/coalesce.hpp"
 #include "seawall/adaptive_limit.hpp"
 #include "seawall/admission.hpp"
 #include "seawall/bulkhead.hpp"
@@ -300,6 +302,24 @@ TEST_CASE("no allocation to write the time left into headers, nor to read it") {
   CHECK(allocations_of([&] { CHECK(p.read(get, seawall::instant()).ok()); }) == 0);
 }
 
+TEST_CASE("no allocation to be served by a cache, fresh or stale; nor to get an answer without a pipeline") {
+  virtual_clock clock;
+  seawall::cache<result> store({.ttl = 1s, .stale_while_revalidate = 1h});
+  const auto pipeline = seawall::compose(seawall::deadline({.after = 1s}), seawall::cached(store));
+  const seawall::any_pipeline<result> dynamic = pipeline;
+  const auto served = [&](const auto& p) {
+    return allocations_of(
+        [&] { CHECK(seawall::testing::run(clock, p, {.key = "a key that is not short"}, ok).ok()); });
+  };
+  CHECK(served(pipeline) == 0);
+  CHECK(served(dynamic) == 0);
+  CHECK(allocations_of([&] { CHECK(store.get("a key that is not short", clock.now())); }) == 0);
+  // Somebody refreshes for ever: the others are served what is stale.
+  clock.advance(2s);
+  store.state().machine.join(seawall::core::hashed_key("a key that is not short"), clock.now(), nullptr);
+  CHECK(served(pipeline) == 0);
+}
+
 using seawall::testing::virtual_scheduler;
 
 const auto calls_back =
@@ -391,6 +411,21 @@ TEST_CASE(
   CHECK(memory.taken == 101);
   CHECK(memory.returned == 101);
   CHECK(returned_before_done == 101);
+}
+
+TEST_CASE("one allocation for an asynchronous call that is served by a cache; two more to lead a flight") {
+  virtual_scheduler loop;
+  seawall::cache<result> store;
+  seawall::coalescer<result> flights;
+  const auto started = [&](const auto& pipeline) {
+    return allocations_of([&] {
+      pipeline.start(loop, calls_back, [](const result& r) { CHECK(r.ok()); });
+      loop.run();
+    });
+  };
+  CHECK(started(seawall::compose(seawall::cached(store))) == 100);
+  // The list's node and the table's; a key of up to 15 letters needs none.
+  CHECK(started(seawall::compose(seawall::coalesce(flights))) == 300);
 }
 
 TEST_CASE("one allocation for a call on a pool, on the caller's side") {

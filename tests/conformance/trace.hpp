@@ -68,6 +68,7 @@ struct entry {
     hedge,
     withheld,
     fallback,
+    stale,
     state,
     ended,
     report,
@@ -141,6 +142,9 @@ inline std::string text_of(const entry& e) {
     case entry::kind::hedge: return "hedge, on " + std::string(e.from.view());
     case entry::kind::withheld: return "hedge withheld: " + std::string(e.from.view());
     case entry::kind::fallback: return "fallback" + quoted(e.who);
+    case entry::kind::stale:
+      return "stale answer of" + quoted(e.who) + ", " + to_text(*e.time) + " old" +
+             (e.flag ? ", in place of a failure" : "");
     case entry::kind::state:
       return "breaker" + quoted(e.who) + " " + std::string(e.from.view()) + " -> " + std::string(e.to.view());
     case entry::kind::ended: return text_of_result(e);
@@ -239,6 +243,10 @@ class ear final : public seawall::listener {
   }
   void on(const seawall::event::fallback_used& e) noexcept override {
     note({.what = entry::kind::fallback, .who = e.name}, e.at);
+  }
+  void on(const seawall::event::stale_served& e) noexcept override {
+    note({.what = entry::kind::stale, .time = to_.of_scenario(e.age), .flag = e.on_error, .who = e.name},
+         e.at);
   }
   void on(const seawall::event::state_changed& e) noexcept override {
     note({.what = entry::kind::state, .who = e.key.empty() ? e.name : e.key, .from = e.from, .to = e.to},

@@ -238,6 +238,30 @@ TEST_CASE(
   CHECK(inner_chaos_of(r)->injected.faults() == 0);  // nobody was asked
 }
 
+TEST_CASE("stand-ins: what was shown in the act for want of new recommendations, and who was told") {
+  run_record r;
+  r.acts = {played(trouble::none, 0s, 1s), played(trouble::faulty, 1s, 2s)};
+  CHECK_FALSE(stand_ins_of(r).has_value());  // payment is in trouble
+  r.acts.back().what.victim = dependency::recommendations;
+  for (const auto at : {500ms, 1200ms, 1400ms, 2100ms})
+    r.customers.push_back(came(at, 30ms, outcome::degraded));
+  for (customer& c : r.customers) c.degraded[dependency::recommendations] = true;
+  r.customers[2].degraded = {};
+  r.customers[2].degraded[dependency::inventory] = true;
+  const auto sampled = [](microseconds at, recommendation_stats counts) {
+    shop_sample s{.at = at, .stats = {}};
+    s.stats.recommendations = counts;
+    return s;
+  };
+  r.shop = {sampled(900ms, {10, 1, 2}), sampled(1s, {12, 1, 2}), sampled(2s, {15, 41, 3}),
+            sampled(2100ms, {19, 60, 9})};
+  const auto s = stand_ins_of(r);
+  REQUIRE(s.has_value());
+  CHECK(s->act == "act");
+  CHECK(s->shown == recommendation_stats{5, 40, 1});
+  CHECK(s->told == 1);
+}
+
 TEST_CASE("reconciliation: charged without an order, and accepted but never charged") {
   run_record r;
   r.customers = {came(0s, 1ms, outcome::full, 1), came(0s, 1ms, outcome::degraded, 2),

@@ -47,6 +47,10 @@ inner_chaos hurt(std::uint64_t checkouts_answered) {
           .injected = {.calls = 100, .hangs = 1}};
 }
 
+stand_ins stood_in() {
+  return {.act = "recommendations slow", .shown = {.fresh = 5, .stale = 90, .none = 10}, .told = 90};
+}
+
 /// Just good enough in every respect.
 evidence sufficient() {
   evidence e;
@@ -59,6 +63,7 @@ evidence sufficient() {
   e.overloaded = overloaded(990, 0.9);
   e.bare_chaos = hurt(789);
   e.chaos = hurt(990);
+  e.recommendations = stood_in();
   return e;
 }
 
@@ -88,6 +93,13 @@ TEST_CASE("judge: each criterion fails by a hair") {
   CHECK_FALSE(met_after([](evidence& e) { e.orders.never_charged = 1; }));
 }
 
+TEST_CASE("judge: each criterion of the stale recommendations fails by a hair") {
+  CHECK_FALSE(met_after([](evidence& e) { e.recommendations->shown = {5, 89, 11}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.recommendations->told = 89; }));
+  CHECK(met_after([](evidence& e) { e.recommendations->told = 110; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.recommendations->told = 111; }));
+}
+
 TEST_CASE("judge: each criterion of the overload fails by a hair") {
   CHECK_FALSE(met_after([](evidence& e) { e.bare_overload->offered = 3.49; }));
   CHECK_FALSE(met_after([](evidence& e) { e.overloaded->offered = 3.49; }));
@@ -112,6 +124,9 @@ TEST_CASE("judge: a drill in which nothing happened proves nothing") {
   CHECK_FALSE(met_after([](evidence& e) { e.books = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.dead.clear(); }));
   CHECK_FALSE(met_after([](evidence& e) { e.dead[0].open = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.recommendations.reset(); }));
+  CHECK_FALSE(
+      met_after([](evidence& e) { e.recommendations->shown = {.fresh = 100}; }));  // all were to be had
   CHECK_FALSE(met_after([](evidence& e) { e.bare_overload.reset(); }));
   CHECK_FALSE(met_after([](evidence& e) { e.overloaded.reset(); }));
   CHECK_FALSE(met_after([](evidence& e) { e.overloaded->checkout = {}; }));

@@ -153,6 +153,37 @@ TEST_CASE("reports: the chaos inside, bare beside seawall") {
   CHECK(json_report({}, bare, seawall, {}).find("\"chaos\"") == std::string::npos);
 }
 
+TEST_CASE("reports: recommendations from the stale cache, in the act and in all") {
+  run_record seawall;
+  seawall.kind = shop_kind::seawall;
+  seawall.acts = {{{.title = "recommendations slow",
+                    .what = trouble::faulty,
+                    .victim = dependency::recommendations,
+                    .lasts = 1s},
+                   {0s, 1s}}};
+  seawall.customers = {{.came_at = 100ms, .waited = 3ms, .how = outcome::degraded, .degraded = {}}};
+  seawall.customers[0].degraded[dependency::recommendations] = true;
+  seawall.shop = {{.at = 1s, .stats = {.recommendations = {7, 5, 2}}},
+                  {.at = 2s, .stats = {.recommendations = {9, 6, 2}}}};
+  const std::string text = summary({}, seawall);
+  for (const char* line :
+       {"seawall  recommendations slow: 5 recommendations from the stale cache, 2 bestsellers; 1 "
+        "customers were told",
+        "seawall  in all acts 9 recommendations from the cache while they were fresh, 6 stale, 2 "
+        "bestsellers"}) {
+    CAPTURE(line);
+    CHECK(text.find(line) != std::string::npos);
+  }
+  const std::string json = json_report({}, {}, seawall, {});
+  CHECK(json.find(
+            R"("recommendations":{"act":"recommendations slow","fresh":7,"stale":5,"none":2,"told":1})") !=
+        std::string::npos);
+  // A record without the act.
+  seawall.acts.clear();
+  CHECK(summary({}, seawall).find("stale cache") == std::string::npos);
+  CHECK(json_report({}, {}, seawall, {}).find("\"told\"") == std::string::npos);
+}
+
 TEST_CASE("live table: the same number of lines in all of the second run") {
   const auto lines = [](const std::string& text) { return std::count(text.begin(), text.end(), '\n'); };
   run_record bare;

@@ -36,14 +36,16 @@ TEST_CASE("words: statistics of a storefront") {
                .payments_refused = 2,
                .payments_in_queue = 1,
                .rendering = std::chrono::microseconds(1234567),
-               .chaos = {.calls = 9, .failures = 8, .delays = 7, .hangs = 6, .wrong_answers = 5}};
+               .chaos = {.calls = 9, .failures = 8, .delays = 7, .hangs = 6, .wrong_answers = 5},
+               .recommendations = {.fresh = 12, .stale = 11, .none = 10}};
   s.of[dependency::payment] = {77, breaker_view::half_open};
   CHECK(shop_stats_from_words(to_words(s)) == s);
-  CHECK(shop_stats_from_words("1 3 1 0 1 0 0 0 0 0 0 0 0 0 0 0").has_value());
+  CHECK(shop_stats_from_words("1 3 1 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0").has_value());
   CHECK_FALSE(shop_stats_from_words("1 2 3").has_value());
-  CHECK_FALSE(shop_stats_from_words("1 3 1 0 1 0 0 0 0 0 0 0 0 0 0").has_value());  // one word is missing
   CHECK_FALSE(
-      shop_stats_from_words("1 4 1 0 1 0 0 0 0 0 0 0 0 0 0 0").has_value());  // no such state of a breaker
+      shop_stats_from_words("1 3 1 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0").has_value());  // one word is missing
+  CHECK_FALSE(shop_stats_from_words("1 4 1 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0")
+                  .has_value());  // no such state of a breaker
 }
 
 TEST_CASE("words: a storefront switches its chaos, tells its statistics, and takes no nonsense for either") {

@@ -56,6 +56,46 @@ TEST_CASE("any_pipeline with a fallback function of the error, and with shared b
   CHECK(seawall_test::contains(told, "'shared' is isolated"));
 }
 
+TEST_CASE("any_pipeline with a cache of its own answers again, and in place of a failure") {
+  virtual_clock clock;
+  const auto pipeline = dynamic::from(
+      {.layers = {seawall::cache_options<result>{.name = "quotes", .ttl = 10s, .stale_if_error = 1min},
+                  plain_retry()}});
+  REQUIRE(pipeline.ok());
+  scripted<int> dependency(clock, "ok, fail x3", 7);
+  const auto op = seawall::idempotent(std::ref(dependency));
+  CHECK(*run(clock, *pipeline, {.key = "EURUSD"}, op) == 7);
+  CHECK(*run(clock, *pipeline, {.key = "EURUSD"}, op) == 7);
+  CHECK(dependency.calls() == 1);
+  clock.advance(11s);
+  seawall::call_report report;
+  CHECK(*run(clock, *pipeline, {.key = "EURUSD", .report = &report}, op) == 7);
+  CHECK(report.degraded_by == "quotes");
+  CHECK(dependency.calls() == 4);
+  const seawall::cache_snapshot s = pipeline->owned<seawall::cache<result>>().at(0)->snapshot();
+  CHECK(s.hits == 1);
+  CHECK(s.stale_if_error == 1);
+}
+
+TEST_CASE("any_pipeline with a cache and a coalescer that others share") {
+  virtual_clock clock;
+  seawall::cache<result> quotes({.name = "quotes"});
+  seawall::coalescer<result> flights({.name = "flights"});
+  quotes.put("EURUSD", 7, clock.now());
+  const auto pipeline = dynamic::from({.layers = {&quotes, &flights}});
+  REQUIRE(pipeline.ok());
+  const auto op = seawall::idempotent([]() -> result { return 8; });
+  CHECK(*run(clock, *pipeline, {.key = "EURUSD"}, op) == 7);
+  CHECK(flights.snapshot().led == 0);
+  CHECK(*run(clock, *pipeline, {.key = "EURGBP"}, op) == 8);
+  CHECK(flights.snapshot().led == 1);
+  CHECK(quotes.snapshot().entries == 2);
+  const auto owning = dynamic::from({.layers = {seawall::coalesce_options{.name = "own"}}});
+  REQUIRE(owning.ok());
+  CHECK(*run(clock, *owning, op) == 8);
+  CHECK(owning->owned<seawall::coalescer<result>>().at(0)->snapshot().led == 1);
+}
+
 TEST_CASE("any_pipeline with a hedge rejects every blocking call, and says which drivers can run it") {
   virtual_clock clock;
   const auto hedged = dynamic::from({.layers = {seawall::fallback_config<result>{.source = result(9)},
@@ -114,6 +154,14 @@ TEST_CASE(
        "pipeline 'p': layers[0] circuit_breaker: open_for is 0s; must be positive"},
       {{static_cast<seawall::circuit_breaker*>(nullptr)},
        "pipeline 'p': layers[0] circuit_breaker: the pointer is null; must point to one"},
+      {{seawall::cache_options<result>{.ttl = 0s}},
+       "pipeline 'p': layers[0] cache: ttl is 0s; must be positive"},
+      {{static_cast<seawall::cache<result>*>(nullptr)},
+       "pipeline 'p': layers[0] cache: the pointer is null; must point to one"},
+      {{seawall::coalesce_options{.lease = 0s}},
+       "pipeline 'p': layers[0] coalesce: lease is 0s; must be positive"},
+      {{static_cast<seawall::coalescer<result>*>(nullptr)},
+       "pipeline 'p': layers[0] coalesce: the pointer is null; must point to one"},
       {{seawall::retry_options{}, seawall::deadline_options{}},
        "pipeline 'p': deadline bounds the whole call and must come before retry and hedge; for one attempt use "
        "attempt_timeout"},

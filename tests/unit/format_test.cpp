@@ -111,6 +111,8 @@ TEST_CASE("format: events") {
         "hedge 'h' starts attempt 2 after 10ms: delay");
   CHECK(fmt::format("{}", event::hedge_withheld{"h", hedge_withheld_by::budget, instant()}) ==
         "hedge 'h' starts no further attempt: budget");
+  CHECK(fmt::format("{}", event::stale_served{"quotes", "EURUSD", 12s, false, verdict(), instant()}) ==
+        "cache 'quotes' [EURUSD] served an answer 12s old, while it is refreshed");
   CHECK(fmt::format("{}", event::fallback_used{"cache", verdict::cancelled(), instant()}) ==
         "fallback 'cache' used: failure, silent, again never");
   CHECK(fmt::format(
@@ -118,6 +120,33 @@ TEST_CASE("format: events") {
         "circuit_breaker 'q': closed -> open (by hand)");
   CHECK(fmt::format("{}", event::state_changed{"circuit_breaker", "q", "eu", "closed", "open", "x",
                                                instant()}) == "circuit_breaker 'q' [eu]: closed -> open (x)");
+}
+
+TEST_CASE("format: caches and coalescers") {
+  const auto unavailable = verdict::transient();
+  CHECK(fmt::format("{}", event::stale_served{"quotes", "EURUSD", 12s, true, unavailable, instant()}) ==
+        "cache 'quotes' [EURUSD] served an answer 12s old, in place of a failure: failure, unhealthy, again "
+        "if_idempotent");
+  CHECK(
+      fmt::format("{}", cache_snapshot{.name = "quotes",
+                                       .entries = 3,
+                                       .bytes = 96,
+                                       .hits = 10,
+                                       .negative_hits = 2,
+                                       .misses = 4,
+                                       .stale_while_revalidate = 5,
+                                       .stale_if_error = 6,
+                                       .evictions = 9,
+                                       .refreshing = 7,
+                                       .waiting = 8}) ==
+      "cache 'quotes' 3 entries, 96 bytes: 10 hits, 2 negative, 4 misses, 5 stale while refreshed, 6 stale for a "
+      "failure; 7 refreshing, 8 waiting, 9 evicted");
+  CHECK(
+      fmt::format(
+          "{}",
+          coalesce_snapshot{
+              .name = "pages", .led = 9, .joined = 8, .shared = 7, .alone = 1, .flying = 2, .waiting = 3}) ==
+      "coalesce 'pages' 2 under way, 3 waiting (9 led, 8 joined, 7 shared, 1 alone)");
 }
 
 TEST_CASE("format: limits, in snapshots and events") {

@@ -28,6 +28,8 @@ constexpr auto adaptive_ = layer_kind::adaptive_limit;
 constexpr auto admission_ = layer_kind::admission;
 constexpr auto bulkhead_ = layer_kind::bulkhead;
 constexpr auto rate_ = layer_kind::rate_limiter;
+constexpr auto cache_ = layer_kind::cache;
+constexpr auto coalesce_ = layer_kind::coalesce;
 constexpr auto classify_ = layer_kind::classify;
 constexpr auto other_ = layer_kind::other;
 
@@ -81,6 +83,17 @@ TEST_CASE("rules: every nonsensical order breaks the rule that is about it") {
         row{{throttle_, other_, fallback_}, "fallback_outside_throttle"},
         row{{adaptive_, fallback_}, "fallback_outside_adaptive_limit"},
         row{{fallback_, adaptive_, fallback_}, "fallback_outside_adaptive_limit"},
+        row{{retry_, cache_}, "cache_outside_repeats"},
+        row{{hedge_, other_, cache_}, "cache_outside_repeats"},
+        row{{cache_, retry_, cache_}, "cache_outside_repeats"},
+        row{{breaker_, cache_}, "cache_outside_breaker"},
+        row{{cache_, breaker_, cache_}, "cache_outside_breaker"},
+        row{{throttle_, cache_}, "cache_outside_throttle"},
+        row{{adaptive_, deadline_, cache_}, "cache_outside_adaptive_limit"},
+        row{{coalesce_, cache_}, "cache_outside_coalesce"},
+        row{{cache_, coalesce_, cache_}, "cache_outside_coalesce"},
+        row{{hedge_, coalesce_}, "coalesce_outside_hedge"},
+        row{{coalesce_, hedge_, breaker_, coalesce_}, "coalesce_outside_hedge"},
         row{{retry_, retry_}, "one_retry"},
         row{{retry_, breaker_, retry_}, "one_retry"},
         row{{hedge_, hedge_}, "one_hedge"},
@@ -118,7 +131,16 @@ TEST_CASE("rules: orders that make sense are let through") {
                              {rate_, fallback_},
                              {fallback_, throttle_, adaptive_},
                              {adaptive_, retry_, throttle_, rate_, bulkhead_},
-                             {bulkhead_, rate_, deadline_, retry_}};
+                             {bulkhead_, rate_, deadline_, retry_},
+                             {fallback_, deadline_, cache_, retry_, throttle_, breaker_, adaptive_, timeout_},
+                             {cache_, fallback_, deadline_, cache_},
+                             {bulkhead_, cache_},
+                             {rate_, cache_},
+                             {timeout_, cache_},
+                             {cache_, coalesce_, retry_},
+                             {retry_, coalesce_},
+                             {breaker_, coalesce_, bulkhead_, coalesce_},
+                             {coalesce_, hedge_}};
   for (const layers& order : sensible) CHECK(name_of_broken(order) == "");
 }
 
@@ -131,6 +153,12 @@ TEST_CASE("rules: each rule is broken by some order that breaks no other") {
       {"fallback_outside_breaker", {breaker_, fallback_}},
       {"fallback_outside_throttle", {throttle_, fallback_}},
       {"fallback_outside_adaptive_limit", {adaptive_, fallback_}},
+      {"cache_outside_repeats", {retry_, cache_}},
+      {"cache_outside_breaker", {breaker_, cache_}},
+      {"cache_outside_throttle", {throttle_, cache_}},
+      {"cache_outside_adaptive_limit", {adaptive_, cache_}},
+      {"cache_outside_coalesce", {coalesce_, cache_}},
+      {"coalesce_outside_hedge", {hedge_, coalesce_}},
       {"one_retry", {retry_, retry_}},
       {"one_hedge", {hedge_, hedge_}},
       {"classify_innermost", {classify_, other_}}};
@@ -159,6 +187,7 @@ TEST_CASE("rules: any_pipeline refuses the same orders with the same words") {
   using any = any_pipeline<absl::StatusOr<int>>;
   using config = pipeline_config<absl::StatusOr<int>>;
   using answer = fallback_config<absl::StatusOr<int>>;
+  using store = cache_options<absl::StatusOr<int>>;
   struct row {
     std::string_view rule;
     std::vector<config::layer> order;
@@ -172,6 +201,12 @@ TEST_CASE("rules: any_pipeline refuses the same orders with the same words") {
       {"fallback_outside_throttle", {throttle_options{}, answer{.source = absl::StatusOr<int>(1)}}},
       {"fallback_outside_adaptive_limit",
        {adaptive_limit_options{}, answer{.source = absl::StatusOr<int>(1)}}},
+      {"cache_outside_repeats", {hedge_options{}, store{}}},
+      {"cache_outside_breaker", {circuit_breaker_options{}, store{}}},
+      {"cache_outside_throttle", {throttle_options{}, store{}}},
+      {"cache_outside_adaptive_limit", {adaptive_limit_options{}, store{}}},
+      {"cache_outside_coalesce", {coalesce_options{}, store{}}},
+      {"coalesce_outside_hedge", {hedge_options{}, coalesce_options{}}},
       {"one_retry", {retry_options{}, retry_options{}}},
       {"one_hedge", {hedge_options{}, retry_options{}, hedge_options{}}},
   };
@@ -189,7 +224,7 @@ TEST_CASE("rules: any_pipeline refuses the same orders with the same words") {
 TEST_CASE("rules: any_pipeline takes the order that everybody wants") {
   using any = any_pipeline<absl::StatusOr<int>>;
   CHECK(any::from({.layers = {fallback_config<absl::StatusOr<int>>{.source = absl::StatusOr<int>(1)},
-                              deadline_options{}, retry_options{}, circuit_breaker_options{},
-                              attempt_timeout_options{}}})
+                              deadline_options{}, cache_options<absl::StatusOr<int>>{}, retry_options{},
+                              circuit_breaker_options{}, attempt_timeout_options{}}})
             .ok());
 }

@@ -42,6 +42,10 @@ class wait_list {
     --size_;
   }
 
+  /// It stays in the list until it removes itself; so do all below.
+  void poke_first() noexcept {
+    if (first_ != nullptr && first_->waker != nullptr) first_->waker->poke();
+  }
   /// All stay in the list until they remove themselves.
   void poke_all() noexcept {
     for (wait_node* n = first_; n != nullptr; n = n->next) {

@@ -408,6 +408,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   // Carries out what the frames have asked for until they have to wait.
   void advance(resolution& r) {
     for (;;) {
+      show_passing<R>(call_, pipeline_, kept_);
       if constexpr (may_overlap) call_.forget_cancelled_launches();
       call_.take_cancels([this](attempt_id id) { cancel(id); });
       if (r) break;
@@ -455,9 +456,7 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   }
 
   void substitute(const launch& l, const attempt& a, slot& s) {
-    if (!l.of_rejection) annotate(call_, *kept_);
-    const failure_view<S> failure(l.of_rejection ? nullptr : &*kept_,
-                                  l.of_rejection ? &call_.last_rejection() : nullptr);
+    const failure_view<S> failure = failure_of(call_, l, kept_);
     pipeline_.template substitute_with<R, S>(l.source, a, failure,
                                              substitute_start<Launch, scheduler_type>{scheduler_, s});
   }

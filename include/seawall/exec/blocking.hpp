@@ -207,10 +207,32 @@ class blocking_call {
 
   // From anywhere to the end.
   S settle(std::optional<S>& slot, resolution& r) {
-    while (!r) r = call_.pending_launches() != 0 ? carry_out(slot, call_.take_launch()) : pause();
+    if constexpr (Pipeline::observes) {
+      if (observing(pipeline_)) settle_observed(slot, r);
+    }
+    while (!r) r = step(slot);
     S result = conclude(call_, r, slot);
     if (call_.report() != nullptr) fill_report(call_, r, environment_.now());
     return result;
+  }
+
+  // A loop of its own: who has no such layer must not pay for it.
+  [[gnu::noinline]] void settle_observed(std::optional<S>& slot, resolution& r) {
+    for (;;) {
+      show_passing<R>(call_, pipeline_, slot);
+      if (r) return;
+      r = step(slot);
+    }
+  }
+
+  // Known at run time only for some.
+  static bool observing(const Pipeline& p) {
+    if constexpr (requires { p.observing(); }) return p.observing();
+    return true;
+  }
+
+  resolution step(std::optional<S>& slot) {
+    return call_.pending_launches() != 0 ? carry_out(slot, call_.take_launch()) : pause();
   }
 
   // Runs an attempt, or asks for a substitute, and tells the frames.
@@ -220,11 +242,16 @@ class blocking_call {
       slot.emplace(stored::keep([&]() -> R { return invoke_operation(view::bare(op_), attempt(call_, l)); }));
       return report(l.id, pipeline_.classify(*slot));
     }
-    if (!l.of_rejection) annotate(call_, *slot);
-    const failure_view<S> failure(l.of_rejection ? nullptr : &*slot,
-                                  l.of_rejection ? &call_.last_rejection() : nullptr);
+    return substitute(slot, l);
+  }
+
+  [[gnu::noinline]] resolution substitute(std::optional<S>& slot, const launch& l) {
+    const failure_view<S> failure = failure_of(call_, l, slot);
     slot.emplace(pipeline_.template substitute<R, S>(l.source, attempt(call_, l), failure));
-    return report(l.id, outcome_traits<S>::classify(*slot));
+    const verdict v = outcome_traits<S>::classify(*slot);
+    // An answer that was there already has taken no time.
+    if (l.failure == resolution::kind::undecided) return frame_.on_done(call_, now_, l.id, v);
+    return report(l.id, v);
   }
 
   [[gnu::noinline, gnu::cold]] resolution report(attempt_id id, verdict v) {

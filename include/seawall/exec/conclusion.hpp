@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "seawall/call.hpp"
+#include "seawall/fallback.hpp"
 #include "seawall/outcome.hpp"
 #include "seawall/time.hpp"
 
@@ -42,6 +43,31 @@ void annotate(const call& c, S& failure) {
   }
 }
 
+/// What the substitute of `l` is asked with. `kept` is the result of the attempt or substitute that ended last.
+template <class S>
+failure_view<S> failure_of(const call& c, const launch& l, std::optional<S>& kept) {
+  const S* failed = nullptr;
+  if (l.failure == resolution::kind::attempt) {
+    annotate(c, *kept);
+    failed = &*kept;
+  }
+  return {failed, l.failure == resolution::kind::rejection ? &c.last_rejection() : nullptr, l.held};
+}
+
+/// Shows what passes to the typed sides of the layers whose frames have asked for it; after every step of the frames.
+template <class R, class S, class Pipeline>
+void show_passing(call& c, const Pipeline& p, const std::optional<S>& kept) {
+  if constexpr (Pipeline::observes) {
+    c.take_observations([&](observation& o) {
+      if (o.of_rejection()) {
+        p.template observe<R, S>(o, outcome_traits<S>::reject(o.rejected(), nullptr));
+      } else {
+        p.template observe<R, S>(o, *kept);
+      }
+    });
+  }
+}
+
 /// What the caller gets. `kept` is the result of the attempt or substitute that ended last; it is moved from.
 template <class S>
 S conclude(const call& c, const resolution& r, std::optional<S>& kept) {
@@ -57,6 +83,7 @@ inline void fill_report(const call& c, const resolution& r, instant now) {
   call_report& report = *c.report();
   report = {.attempts = c.attempts(), .degraded = r.v.degraded && r.v.success};
   if (report.degraded) report.degraded_by = c.degraded_by();
+  if (r.how == resolution::kind::attempt) report.age = c.age_of(r.which);
   report.elapsed = now - c.started();
   if (!r.v.success && c.how_it_ended() != nullptr) report.gave_up = c.how_it_ended()->why;
   if (r.how == resolution::kind::rejection) {

@@ -57,6 +57,7 @@ enum class layer_kind : std::uint8_t {
   rate_limiter,
   throttle,
   adaptive_limit,
+  degrade,
   chaos,
   classify,
 };

@@ -23,10 +23,13 @@
 #include "absl/status/statusor.h"
 #include "seawall/adaptive_limit.hpp"
 #include "seawall/attempt_timeout.hpp"
+#include "seawall/brownout.hpp"
 #include "seawall/bulkhead.hpp"
 #include "seawall/circuit_breaker.hpp"
 #include "seawall/deadline.hpp"
+#include "seawall/degradation.hpp"
 #include "seawall/fallback.hpp"
+#include "seawall/feature_gate.hpp"
 #include "seawall/frame.hpp"
 #include "seawall/hedge.hpp"
 #include "seawall/pipeline.hpp"
@@ -248,6 +251,9 @@ inline auto shared_layer(rate_limiter& p) noexcept { return limit_rate(p); }
 inline auto shared_layer(keyed<rate_limiter>& p) noexcept { return limit_rate(p); }
 inline auto shared_layer(adaptive_throttle& p) noexcept { return throttle(p); }
 inline auto shared_layer(keyed<adaptive_throttle>& p) noexcept { return throttle(p); }
+inline auto shared_layer(degradation& p) noexcept { return require_writable(p); }
+inline auto shared_layer(feature_gate& p) noexcept { return degrade(p); }
+inline auto shared_layer(brownout& p) noexcept { return degrade(p); }
 
 template <class Policy>
 inline constexpr std::string_view policy_name_of = Policy::policy_name;
@@ -279,7 +285,8 @@ struct pipeline_config {
                    bulkhead_options, bulkhead*, keyed<bulkhead>*,                                           //
                    adaptive_limit_options, adaptive_limit*, keyed<adaptive_limit>*,                         //
                    rate_limiter_options, rate_limiter*, keyed<rate_limiter>*,                               //
-                   throttle_options, adaptive_throttle*, keyed<adaptive_throttle>*>;
+                   throttle_options, adaptive_throttle*, keyed<adaptive_throttle>*,                         //
+                   degradation*, feature_gate*, brownout*>;  // require_writable, degrade, degrade
 
   std::string name = {};           ///< for error messages
   std::vector<layer> layers = {};  ///< at most 32

@@ -400,7 +400,7 @@ TEST_CASE("propagation: priority and level of service travel along, and nothing 
   CHECK(sent_with(out, {.priority = 0}).written == 0);
   CHECK(sent_with(out, {.priority = -3, .degradation = 2}).headers ==
         decltype(carrier::headers){{"x-seawall-degradation", "2"}, {"x-seawall-priority", "-3"}});
-  CHECK(sent_with(out, {.degradation = 4'000'000'000}).headers ==
+  CHECK(sent_with(out, {.degradation = UINT32_MAX}).headers ==
         decltype(carrier::headers){{"x-seawall-degradation", "15"}});
   CHECK(sent_with(propagator({.context = {.priority = {}, .degradation = {}}}),
                   {.priority = 1, .degradation = 1})

@@ -124,9 +124,10 @@ TEST_CASE(
         service s(c, seed, usual_options());
         const std::vector<answered> all = s.run(c.ends);
         const double kept = p95(all, c.begins + 20, c.ends) / set_point;
-        MESSAGE((lognormal ? "lognormal" : "exponential"), ", usual load ", usual, ", seed ", seed, ": ",
-                kept, " set points; 10 periods each: ", p95(all, c.begins + 20, c.begins + 30) / set_point,
-                ", ", p95(all, c.begins + 30, c.begins + 40) / set_point, ", ",
+        MESSAGE(std::string(lognormal ? "lognormal" : "exponential"), ", usual load ", usual, ", seed ", seed,
+                ": ", kept,
+                " set points; 10 periods each: ", p95(all, c.begins + 20, c.begins + 30) / set_point, ", ",
+                p95(all, c.begins + 30, c.begins + 40) / set_point, ", ",
                 p95(all, c.begins + 40, c.begins + 50) / set_point, "; dimmer at the end ",
                 s.controller().dimmer());
         CHECK(kept == doctest::Approx(1).epsilon(0.1));

@@ -57,7 +57,8 @@ TEST_CASE("degradation: what is left out is answered by the fallback outside, an
 TEST_CASE("degradation: read-only turns writes away with a clear answer, and lets reads pass") {
   testing::virtual_clock clock;
   degradation d({.name = "shop"});
-  const auto write = compose(require_writable(d)), read = compose();
+  const auto write = compose(require_writable(d));
+  const auto read = compose();
   const auto ok = [] { return absl::OkStatus(); };
   CHECK(testing::run(clock, write, ok).ok());
   CHECK_FALSE(d.set_read_only("", clock.now()));
@@ -152,7 +153,8 @@ TEST_CASE(
   for (const bool heeds : {false, true}) {
     degradation d({.heeds_callers = heeds});
     feature_gate g(d, {.up_to_level = 1});
-    const auto p = compose(degrade(g)), writes = compose(require_writable(d));
+    const auto p = compose(degrade(g));
+    const auto writes = compose(require_writable(d));
     CHECK(testing::run(clock, p, {.degradation = 2}, ok).ok() != heeds);
     CHECK(testing::run(clock, writes, {.degradation = 2}, ok).ok() != heeds);
     CHECK(testing::run(clock, writes, {.degradation = UINT32_MAX}, ok).ok() != heeds);

@@ -14,6 +14,7 @@
 #include "seawall/exec/blocking.hpp"
 #include "seawall/feature_gate.hpp"
 #include "seawall/pipeline.hpp"
+#include "seawall/status.hpp"
 #include "subject.hpp"
 
 namespace bench {

@@ -2,6 +2,7 @@
 // Feature gates by themselves: levels, rollouts, kill switches.
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "seawall/degradation.hpp"
@@ -39,6 +40,17 @@ TEST_CASE("rollout: the place of a key is the same in every build, process and r
   static_assert(core::rollout_place("search", "user-1") == 0xbfa268103464f84fU);
   static_assert(core::rollout_place("search", "user-2") == 0x8dd7664aa3556547U);
   static_assert(core::rollout_place("search", "\xc3\xa9") == 0x51181647569a5155U);
+}
+
+// By the places above, whose upper halves are 74.9% and 55.4% of the way.
+TEST_CASE("rollout: the upper half of the place is compared with the percentage, in every build alike") {
+  const auto in = [](double percent, std::string_view key) {
+    return feature_gate({.name = "search", .percent = percent}).allows(key, now);
+  };
+  CHECK_FALSE(in(74.8, "user-1"));
+  CHECK(in(74.9, "user-1"));
+  CHECK_FALSE(in(55.4, "user-2"));
+  CHECK(in(55.5, "user-2"));
 }
 
 TEST_CASE("rollout: the name of the feature and the key are kept apart") {

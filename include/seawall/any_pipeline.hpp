@@ -24,12 +24,15 @@
 #include "seawall/adaptive_limit.hpp"
 #include "seawall/admission.hpp"
 #include "seawall/attempt_timeout.hpp"
+#include "seawall/brownout.hpp"
 #include "seawall/bulkhead.hpp"
 #include "seawall/cache.hpp"
 #include "seawall/circuit_breaker.hpp"
 #include "seawall/coalesce.hpp"
 #include "seawall/deadline.hpp"
+#include "seawall/degradation.hpp"
 #include "seawall/fallback.hpp"
+#include "seawall/feature_gate.hpp"
 #include "seawall/frame.hpp"
 #include "seawall/hedge.hpp"
 #include "seawall/pipeline.hpp"
@@ -265,6 +268,9 @@ template <class R>
 auto shared_layer(coalescer<R>& p) noexcept {
   return coalesce(p);
 }
+inline auto shared_layer(degradation& p) noexcept { return require_writable(p); }
+inline auto shared_layer(feature_gate& p) noexcept { return degrade(p); }
+inline auto shared_layer(brownout& p) noexcept { return degrade(p); }
 
 template <class Policy>
 inline constexpr std::string_view policy_name_of = Policy::policy_name;
@@ -299,7 +305,8 @@ struct pipeline_config {
                    admission_options, admission*, keyed<admission>*,                                        //
                    rate_limiter_options, rate_limiter*, keyed<rate_limiter>*,                               //
                    throttle_options, adaptive_throttle*, keyed<adaptive_throttle>*,                         //
-                   cache_options<R>, cache<R>*, coalesce_options, coalescer<R>*>;
+                   cache_options<R>, cache<R>*, coalesce_options, coalescer<R>*,                            //
+                   degradation*, feature_gate*, brownout*>;  // require_writable, degrade, degrade
 
   std::string name = {};           ///< for error messages
   std::vector<layer> layers = {};  ///< at most 32

@@ -65,8 +65,9 @@ struct call_report {
 
 /// What a caller may say about one call. Everything is optional and referred to, not copied, while the call runs.
 struct call_options {
-  std::string_view key = {};                   ///< which instance of a keyed policy
-  std::optional<int> priority = {};            ///< higher is more important; inherited if unset, 0 at last
+  std::string_view key = {};         ///< which instance of a keyed policy
+  std::optional<int> priority = {};  ///< higher is more important; inherited if unset, 0 at last
+  std::uint32_t degradation = 0;     ///< level of service of the caller; of several the worst counts
   std::span<const attribute> attributes = {};  ///< in addition to those of an enclosing call
   std::stop_token stop = {};                   ///< the caller's: no attempt starts after it fires
   instant deadline = instant::never();         ///< the earliest of all deadlines wins
@@ -216,6 +217,8 @@ class call {
   idempotency declared() const noexcept { return declared_; }
   std::string_view key() const noexcept { return options_ != nullptr ? options_->key : std::string_view(); }
   int priority() const noexcept;
+  /// The level of service at which the caller, or one further out, runs: 0 is the best. Advice.
+  std::uint32_t degradation() const noexcept;
   std::optional<std::string_view> attribute(std::string_view name) const noexcept;
   /// Its own first, then those of enclosing calls.
   template <class F>
@@ -423,6 +426,7 @@ class call {
   // Not recursions, which would become loops over calls and keep the innermost one in memory.
   bool stop_requested_outside() const noexcept;
   random_source& random_outside() const noexcept;
+  std::uint32_t degradation_outside() const noexcept;
   void inherit(const attempt& outer) noexcept;
   attempt_id push(const launch& l) noexcept {
     const std::size_t most = room_ != nullptr ? max_launches : 1;
@@ -512,6 +516,7 @@ class attempt {
   std::string_view idempotency_key() const noexcept { return call_->idempotency_key(); }
   std::string_view key() const noexcept { return call_->key(); }
   int priority() const noexcept { return call_->priority(); }
+  std::uint32_t degradation() const noexcept { return call_->degradation(); }
   std::optional<std::string_view> attribute(std::string_view name) const noexcept {
     return call_->attribute(name);
   }
@@ -536,6 +541,14 @@ inline void call::inherit(const attempt& outer) noexcept {
 inline int call::priority() const noexcept {
   if (options_ != nullptr && options_->priority) return *options_->priority;
   return outer_ != nullptr ? outer_->priority() : 0;
+}
+inline std::uint32_t call::degradation() const noexcept {
+  const std::uint32_t own = options_ != nullptr ? options_->degradation : 0;
+  const std::uint32_t outside = outer_ != nullptr ? degradation_outside() : 0;
+  return own > outside ? own : outside;
+}
+[[gnu::noinline]] inline std::uint32_t call::degradation_outside() const noexcept {
+  return outer_->degradation();
 }
 inline std::optional<std::string_view> call::attribute(std::string_view name) const noexcept {
   if (options_ != nullptr) {

@@ -12,10 +12,13 @@
 #include "seawall/core/adaptive_machine.hpp"
 #include "seawall/core/admission_options.hpp"
 #include "seawall/core/breaker_options.hpp"
+#include "seawall/core/brownout_machine.hpp"
 #include "seawall/core/bulkhead_options.hpp"
 #include "seawall/core/cache_machine.hpp"
 #include "seawall/core/chaos_machine.hpp"
+#include "seawall/core/degradation_options.hpp"
 #include "seawall/core/flight_group.hpp"
+#include "seawall/core/gate_machine.hpp"
 #include "seawall/core/rate_options.hpp"
 #include "seawall/core/throttle_options.hpp"
 #include "seawall/event.hpp"
@@ -160,6 +163,29 @@ inline std::string logged(const coalesce_snapshot& s) {
                      s.name, s.flying, s.waiting, s.led, s.joined, s.shared, s.alone);
 }
 
+inline std::string logged(const degradation_snapshot& s) {
+  std::string out = fmt::format("degradation '{}' at level {} '{}'", s.name, s.level, s.level_name);
+  if (s.read_only) out += ", read-only";
+  if (s.by_hand) out += fmt::format(", by hand, signals would have {}", s.automatic);
+  for (const signal_snapshot& g : s.signals) {
+    if (g.wants != 0) out += fmt::format(", '{}' wants {}", g.name, g.wants);
+  }
+  return out + fmt::format(" ({} transitions{})", s.transitions, s.why.empty() ? "" : "; " + s.why);
+}
+
+inline std::string logged(const feature_gate_snapshot& s) {
+  const std::string share = s.killed ? "killed" : fmt::format("{:.6g}%", s.percent);
+  return fmt::format("feature_gate '{}' {}{} ({} refused)", s.name, share,
+                     s.level_serves ? "" : ", not at this level of service", s.refused);
+}
+
+inline std::string logged(const brownout_snapshot& s) {
+  return fmt::format("brownout '{}' serves {:.0f}% of the optional content, latency {} of {}", s.name,
+                     s.dimmer * 100, to_text(s.latency), to_text(s.set_point));
+}
+
+inline std::string logged(gate_answer a) { return std::string(to_string(a)); }
+
 inline std::string logged(const event::rejected& e) { return "rejected: " + describe(e.what); }
 inline std::string logged(const event::gave_up& e) { return describe(e.what) + ": " + logged(e.failure); }
 inline std::string logged(const event::retry_scheduled& e) {
@@ -204,7 +230,8 @@ concept loggable =
            event::hedged, event::hedge_withheld, event::fallback_used, event::stale_served,
            event::state_changed, event::limit_changed, event::fault_injected, bulkhead_snapshot,
            adaptive_limit_snapshot, admission_snapshot, rate_limiter_snapshot, throttle_snapshot,
-           chaos_snapshot, cache_snapshot, coalesce_snapshot>;
+           chaos_snapshot, cache_snapshot, coalesce_snapshot, degradation_snapshot, feature_gate_snapshot,
+           brownout_snapshot, gate_answer>;
 
 }  // namespace detail
 

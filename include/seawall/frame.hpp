@@ -58,6 +58,7 @@ enum class layer_kind : std::uint8_t {
   throttle,
   adaptive_limit,
   admission,
+  degrade,
   chaos,
   classify,
   cache,

@@ -55,6 +55,7 @@ constexpr verdict verdict_of(const rejection& r) noexcept {
   switch (r.why) {
     case reason::deadline_exceeded:
     case reason::deadline_expired:
+    case reason::degraded:
     case reason::shut_down:
     case reason::wrong_driver:
     case reason::cancelled: return verdict::cancelled();

@@ -53,8 +53,8 @@ constexpr void check_operation() {
 /// The ways to run a pipeline. Each takes the operation last but for what is done with its result; before it, in this order
 /// and as far as wanted: the `attempt` that the call runs in, `call_options`, and what it runs on.
 ///
-/// Inside the attempt of an enclosing call, the earliest deadline wins, attributes, priority and stop token are inherited, and
-/// retries are left to the enclosing call if it has some.
+/// Inside the attempt of an enclosing call, the earliest deadline and the worst level of service win, attributes, priority and stop
+/// token are inherited, and retries are left to the enclosing call if it has some.
 template <class Pipeline>
 class entry_points {
  public:

@@ -5,7 +5,7 @@
 // Takes the deadline of a call across a process boundary: the caller writes the time left into a header of
 // its request, the callee reads it back into a deadline on its own clock. Knows the headers of gRPC, Envoy,
 // Connect and plain HTTP, and any map of headers through two callables. What travels is a length of time,
-// never a point in it: clocks differ.
+// never a point in it: clocks differ. The priority of the call and the caller's level of service travel along.
 
 #include <algorithm>
 #include <array>
@@ -13,6 +13,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -164,6 +165,62 @@ constexpr std::optional<duration> parse_timeout(timeout_form form, std::string_v
   return duration::from_ns(unit) * value;
 }
 
+/// What travels besides the time left. An empty name is neither written nor looked for. Names are not copied.
+struct context_headers {
+  std::string_view priority = "x-seawall-priority";        ///< a whole number
+  std::string_view degradation = "x-seawall-degradation";  ///< level of service: 0, the best, to 15
+  /// What a caller may claim: more counts as this. For those who serve strangers.
+  int priority_max = std::numeric_limits<int>::max();
+
+  friend constexpr bool operator==(const context_headers&, const context_headers&) = default;
+};
+
+/// A priority as a header says it: text of its own, without allocation.
+class priority_text {
+ public:
+  static constexpr std::size_t capacity = 11;
+
+  explicit constexpr priority_text(int priority) noexcept {
+    std::int64_t rest = priority < 0 ? -std::int64_t{priority} : priority;
+    do text_[size_++] = static_cast<char>('0' + rest % 10);
+    while ((rest /= 10) != 0);
+    if (priority < 0) text_[size_++] = '-';
+    std::reverse(text_.begin(), text_.begin() + size_);
+  }
+  constexpr std::string_view view() const noexcept { return {text_.data(), size_}; }
+
+ private:
+  std::array<char, capacity> text_ = {};
+  std::uint8_t size_ = 0;
+};
+
+/// The worst level of service that can travel: ladders have at most 16.
+inline constexpr std::uint32_t worst_level = 15;
+
+/// What a peer wrote; nothing if it is not as `priority_text` would write it: no plus, no blank, no zeros in front.
+/// Cost: no allocation; looks at eleven characters at most, whatever the length of the text.
+constexpr std::optional<int> parse_priority(std::string_view text) noexcept {
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  if (text.empty() || text.size() > 10 || (text.front() == '0' && (negative || text.size() > 1)))
+    return std::nullopt;
+  std::int64_t value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + (c - '0');
+  }
+  if (negative) value = -value;
+  const auto cut = static_cast<int>(value);
+  return cut == value ? std::optional<int>(cut) : std::nullopt;
+}
+
+/// The same for a level of service: 0 to `worst_level`.
+constexpr std::optional<std::uint32_t> parse_level(std::string_view text) noexcept {
+  const std::optional<int> value = parse_priority(text);
+  if (!value || *value < 0 || *value > static_cast<int>(worst_level)) return std::nullopt;
+  return static_cast<std::uint32_t>(*value);
+}
+
 struct propagation_options {
   /// All are written; of those that are there, the shortest time counts. 1 to 8, of different names.
   std::vector<timeout_header> headers = {timeout_headers::grpc};
@@ -172,6 +229,7 @@ struct propagation_options {
   duration margin = duration::zero();
   /// Kept back besides, as a share of the time left: [0, 1).
   double share = 0.0;
+  context_headers context = {};
 };
 
 inline std::optional<option_error> validate(const timeout_header& h) {
@@ -182,6 +240,25 @@ inline std::optional<option_error> validate(const timeout_header& h) {
                         "must be grpc, milliseconds or seconds"};
   return std::nullopt;
 }
+
+namespace detail {
+
+inline void check_context(option_checks& checks, const propagation_options& o) {
+  const auto check = [&](std::string_view name, std::string_view field, std::string_view other) {
+    if (name.empty()) return;
+    const bool listed = name == other || std::any_of(o.headers.begin(), o.headers.end(),
+                                                     [&](const auto& h) { return h.name == name; });
+    if (!is_token(name))
+      checks.require(option_error{std::string(field), quoted(name), "must be a token as RFC 9110 defines it"},
+                     "context");
+    if (listed)
+      checks.require(option_error{std::string(field), quoted(name), "must not be listed twice"}, "context");
+  };
+  check(o.context.priority, "priority", {});
+  check(o.context.degradation, "degradation", o.context.priority);
+}
+
+}  // namespace detail
 
 inline std::optional<option_error> validate(const propagation_options& o) {
   detail::option_checks checks;
@@ -199,21 +276,24 @@ inline std::optional<option_error> validate(const propagation_options& o) {
       .require(o.margin >= duration::zero() && o.margin < duration::infinite(), "margin", o.margin,
                "must not be negative, and finite")
       .require(o.share >= 0.0 && o.share < 1.0, "share", o.share, "must be at least 0 and less than 1");
+  detail::check_context(checks, o);
   return checks.result();
 }
 
 /// What has been written into a request.
 enum class propagated : std::uint8_t {
-  unlimited,  ///< nothing, as there is no deadline
-  limited,    ///< every header
+  unlimited,  ///< no time, as there is no deadline
+  limited,    ///< every header of the time left
   expired,    ///< nothing, as no time is left for the callee: do not send the request, see `no_time_left`
 };
 
-/// What has been read from a request, for the `call_options` of the calls that serve it. The place for
-/// whatever else will travel with a call.
+/// What has been read from a request, for the `call_options` of the calls that serve it.
 struct inherited {
   /// On the clock of this process; `never()` if no header says anything.
   instant deadline = instant::never();
+  std::optional<int> priority = {};  ///< nothing: the caller has said nothing
+  /// The caller's level of service. Advice: see `degradation_options::heeds_callers`.
+  std::uint32_t degradation = 0;
   /// The first header that is not of its form. The others count, but if there are none, nothing limits the
   /// call: better to refuse the request, as HTTP's 400 or gRPC's INVALID_ARGUMENT.
   std::optional<option_error> error = {};
@@ -254,15 +334,15 @@ class propagator {
   /// All headers are written or none: whoever reads only one of them must not take the call for unlimited.
   template <std::invocable<std::string_view, std::string_view> Set>
   [[nodiscard]] propagated write(const attempt& a, Set&& set) const {
-    return write(a.time_left(), set);
+    return write_all(a, a.time_left(), set);
   }
   /// What is left at `now`, for an operation that has spent time before it sends the request. On the driver's
   /// clock.
   template <std::invocable<std::string_view, std::string_view> Set>
   [[nodiscard]] propagated write(const attempt& a, instant now, Set&& set) const {
-    return write(a.deadline() - now, set);
+    return write_all(a, a.deadline() - now, set);
   }
-  /// Outside of a pipeline.
+  /// Outside of a pipeline: the time alone.
   template <std::invocable<std::string_view, std::string_view> Set>
   [[nodiscard]] propagated write(duration left, Set&& set) const {
     if (left == duration::infinite()) return propagated::unlimited;
@@ -272,6 +352,18 @@ class propagator {
     }
     for (const timeout_header& h : options_.headers) set(h.name, encode_timeout(h.form, left)->view());
     return propagated::limited;
+  }
+
+  /// The priority and the level of service of the call alone, where they are not 0: for protocols whose library writes
+  /// deadlines by itself.
+  template <std::invocable<std::string_view, std::string_view> Set>
+  void write_context(const attempt& a, Set&& set) const {
+    const context_headers& names = options_.context;
+    const int priority = a.priority();
+    const std::uint32_t level = std::min(a.degradation(), worst_level);
+    if (priority != 0 && !names.priority.empty()) set(names.priority, priority_text(priority).view());
+    if (level != 0 && !names.degradation.empty())
+      set(names.degradation, priority_text(static_cast<int>(level)).view());
   }
 
   /// `now` is the moment at which the request arrived; what it waited for a thread is gone.
@@ -284,17 +376,42 @@ class propagator {
       const std::string_view text(*found);
       if (const auto left = parse_timeout(h.form, text)) {
         in.deadline = std::min(in.deadline, deadline_in(*left, now));
-      } else if (in.ok()) {
-        in.error =
-            option_error{std::string(h.name), detail::quoted(text), std::string(detail::range_of(h.form))};
+      } else {
+        refuse(in, h.name, text, detail::range_of(h.form));
       }
     }
+    read_context(get, in);
     return in;
   }
   /// With a clock read.
   template <header_getter Get>
   inherited read(Get&& get) const {
     return read(get, steady_clock::now());
+  }
+
+  /// The priority and the level of service alone, into `in`.
+  template <header_getter Get>
+  void read_context(Get&& get, inherited& in) const {
+    const context_headers& names = options_.context;
+    if (!names.priority.empty()) {
+      if (const auto& found = get(names.priority)) {
+        const auto priority = parse_priority(std::string_view(*found));
+        if (priority)
+          in.priority = std::min(*priority, names.priority_max);
+        else
+          refuse(in, names.priority, std::string_view(*found),
+                 "must be a whole number from -2147483648 to 2147483647");
+      }
+    }
+    if (!names.degradation.empty()) {
+      if (const auto& found = get(names.degradation)) {
+        const auto level = parse_level(std::string_view(*found));
+        if (level)
+          in.degradation = *level;
+        else
+          refuse(in, names.degradation, std::string_view(*found), "must be a whole number from 0 to 15");
+      }
+    }
   }
 
   // For protocols whose library reads and writes deadlines by itself, such as gRPC's.
@@ -316,6 +433,16 @@ class propagator {
   const propagation_options& options() const noexcept { return options_; }
 
  private:
+  template <class Set>
+  propagated write_all(const attempt& a, duration left, Set& set) const {
+    const propagated p = write(left, set);
+    if (p != propagated::expired) write_context(a, set);
+    return p;
+  }
+  static void refuse(inherited& in, std::string_view name, std::string_view text, std::string_view range) {
+    if (in.ok()) in.error = option_error{std::string(name), detail::quoted(text), std::string(range)};
+  }
+
   propagation_options options_;
 };
 

@@ -27,6 +27,7 @@ enum class reason : std::uint8_t {
   queue_full,         ///< a limit, and as many calls wait for it as may
   wait_timed_out,     ///< a limit: no place became free in the time that the call may wait
   throttled,          ///< client-side throttling: the dependency rejects too much
+  degraded,           ///< not served at the present level of service, or not to this caller; see `detail`
   injected,           ///< a fault made on purpose
   no_answer,          ///< an asynchronous operation let go of its completion without a result
   threw,              ///< an asynchronous operation threw although its result tells of failures; see `detail`

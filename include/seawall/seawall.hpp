@@ -8,6 +8,7 @@
 #include "seawall/admission.hpp"                 // IWYU pragma: export
 #include "seawall/any_pipeline.hpp"              // IWYU pragma: export
 #include "seawall/attempt_timeout.hpp"           // IWYU pragma: export
+#include "seawall/brownout.hpp"                  // IWYU pragma: export
 #include "seawall/bulkhead.hpp"                  // IWYU pragma: export
 #include "seawall/cache.hpp"                     // IWYU pragma: export
 #include "seawall/chaos.hpp"                     // IWYU pragma: export
@@ -15,12 +16,14 @@
 #include "seawall/classify.hpp"                  // IWYU pragma: export
 #include "seawall/coalesce.hpp"                  // IWYU pragma: export
 #include "seawall/deadline.hpp"                  // IWYU pragma: export
+#include "seawall/degradation.hpp"               // IWYU pragma: export
 #include "seawall/exec/async.hpp"                // IWYU pragma: export
 #include "seawall/exec/blocking.hpp"             // IWYU pragma: export
 #include "seawall/exec/pool.hpp"                 // IWYU pragma: export
 #include "seawall/exec/sleep.hpp"                // IWYU pragma: export
 #include "seawall/expected.hpp"                  // IWYU pragma: export
 #include "seawall/fallback.hpp"                  // IWYU pragma: export
+#include "seawall/feature_gate.hpp"              // IWYU pragma: export
 #include "seawall/hedge.hpp"                     // IWYU pragma: export
 #include "seawall/keyed.hpp"                     // IWYU pragma: export
 #include "seawall/latency_window.hpp"            // IWYU pragma: export

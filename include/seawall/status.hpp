@@ -58,6 +58,8 @@ constexpr absl::StatusCode code_of(reason r) noexcept {
     case reason::throttled: return absl::StatusCode::kResourceExhausted;
     case reason::no_answer:
     case reason::threw: return absl::StatusCode::kUnknown;
+    // Not UNAVAILABLE: callers' breakers would open for reads as well.
+    case reason::degraded:
     case reason::wrong_driver: return absl::StatusCode::kFailedPrecondition;
     default: return absl::StatusCode::kUnavailable;
   }

@@ -28,6 +28,7 @@ constexpr std::string_view to_string(reason r) noexcept {
     case reason::queue_full: return "queue_full";
     case reason::wait_timed_out: return "wait_timed_out";
     case reason::throttled: return "throttled";
+    case reason::degraded: return "degraded";
     case reason::injected: return "injected";
     case reason::no_answer: return "no_answer";
     case reason::threw: return "threw";
@@ -92,6 +93,7 @@ constexpr std::string_view phrase(reason r) noexcept {
     case reason::queue_full: return ": limit reached, and too many calls wait already";
     case reason::wait_timed_out: return ": limit reached, and no place became free in time";
     case reason::throttled: return " holds the call back, as the dependency rejects too much";
+    case reason::degraded: return " does not serve the call now";
     case reason::injected: return " injected a fault";
     case reason::no_answer: return " ended without a result";
     case reason::threw: return " threw";

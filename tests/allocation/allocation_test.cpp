@@ -119,6 +119,26 @@ TEST_CASE(
   CHECK(none(seawall::inject(on)));
 }
 
+TEST_CASE(
+    "no allocation at any level of service: served, to a share of the keys, by a draw; left out, with the code "
+    "alone; measured") {
+  constexpr auto code_only = seawall::rejection_detail::code_only;
+  seawall::degradation ladder({.rejections = code_only});
+  seawall::feature_gate gate(ladder, {.name = "g", .up_to_level = 2, .rejections = code_only}),
+      share(ladder, {.name = "s", .up_to_level = 2, .percent = 99.9}),
+      off({.percent = 0, .killed = true, .rejections = code_only});
+  seawall::brownout brownout;
+  const auto code = [](const auto& pipeline) { return pipeline.run({.key = "user-1"}, ok).status().code(); };
+  const auto served =
+      seawall::compose(seawall::measure(brownout), seawall::require_writable(ladder), seawall::degrade(gate),
+                       seawall::degrade(share), seawall::degrade(brownout));
+  CHECK(allocations_of([&] { CHECK(code(served) == absl::StatusCode::kOk); }) == 0);
+  const auto left_out = seawall::compose(seawall::degrade(off));
+  CHECK(allocations_of([&] { CHECK(code(left_out) == absl::StatusCode::kFailedPrecondition); }) == 0);
+  CHECK_FALSE(ladder.set_read_only());
+  CHECK(allocations_of([&] { CHECK(code(served) == absl::StatusCode::kFailedPrecondition); }) == 0);
+}
+
 TEST_CASE("no allocation while a throttle rejects, with the code alone") {
   const seawall::verdict quota{.health = seawall::health::silent, .again = seawall::again::if_idempotent};
   seawall::adaptive_throttle throttle(
@@ -300,6 +320,22 @@ TEST_CASE("no allocation to write the time left into headers, nor to read it") {
   CHECK(allocations_of([&] { CHECK(p.write(2s, set) == seawall::propagated::limited); }) == 0);
   CHECK(std::string_view(value, size) == "1795");
   CHECK(allocations_of([&] { CHECK(p.read(get, seawall::instant()).ok()); }) == 0);
+  const auto both = [&](std::string_view name) {
+    return std::optional<std::string_view>(name == "grpc-timeout" ? "250m" : "12");
+  };
+  const auto envoy = seawall::propagator({.headers = {seawall::timeout_headers::grpc}});
+  CHECK(allocations_of([&] { CHECK(envoy.read(both, seawall::instant()).priority == 12); }) == 0);
+  const auto pipeline = seawall::compose();
+  CHECK(allocations_of([&] {
+          CHECK(pipeline
+                    .run({.priority = -7, .degradation = 2},
+                         [&](const seawall::attempt& a) {
+                           return p.write(a, set) == seawall::propagated::unlimited ? absl::OkStatus()
+                                                                                    : absl::InternalError("");
+                         })
+                    .ok());
+        }) == 0);
+  CHECK(std::string_view(value, size) == "2");
 }
 
 TEST_CASE("no allocation to be served by a cache, fresh or stale; nor to get an answer without a pipeline") {

@@ -48,7 +48,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const instant now = instant::from_ns(size % 2 == 0 ? INT64_MIN + 1 : 1'000'000);
   const inherited in = reader.read(
       [&](std::string_view name) -> std::optional<std::string_view> {
-        return name == timeout_headers::grpc.name ? first : second;
+        if (name == timeout_headers::grpc.name) return first;
+        return name == timeout_headers::connect.name ? std::optional<std::string_view>(second) : std::nullopt;
       },
       now);
   const auto by_grpc = parse_timeout(timeout_form::grpc, first);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -24,7 +25,10 @@
 #include "seawall/testing/virtual_scheduler.hpp"
 #include <doctest/doctest.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
+#include <grpcpp/test/client_context_test_peer.h>
+#include <grpcpp/test/server_context_test_spouse.h>
 
 namespace {
 
@@ -186,6 +190,40 @@ TEST_CASE("without a deadline gRPC is given none") {
   CHECK(c.server.pending.front().context->deadline() == std::chrono::system_clock::time_point::max());
   c.server.end_next();
   c.loop.run();
+}
+
+TEST_CASE(
+    "an attempt carries the priority and the level of service of its call, and nothing where they are 0") {
+  for (const bool says : {true, false}) {
+    caller c;
+    c.start(once, says ? seawall::call_options{.priority = -3, .degradation = 2} : seawall::call_options{});
+    REQUIRE(c.server.pending.size() == 1);
+    const auto sent =
+        grpc::testing::ClientContextTestPeer(c.server.pending.front().context).GetSendInitialMetadata();
+    const std::multimap<std::string, std::string> all = {{"x-seawall-degradation", "2"},
+                                                         {"x-seawall-priority", "-3"}};
+    CHECK(sent == (says ? all : std::multimap<std::string, std::string>()));
+    c.server.end_next();
+    c.loop.run();
+  }
+}
+
+TEST_CASE(
+    "a handler reads back what its caller has said; what cannot be read is an error and counts as nothing") {
+  grpc::ServerContext context;
+  grpc::testing::ServerContextTestSpouse spouse(&context);
+  CHECK_FALSE(seawall::inherited_from(context).priority);
+  spouse.AddClientMetadata("x-seawall-priority", "7");
+  spouse.AddClientMetadata("x-seawall-degradation", "2");
+  CHECK(seawall::inherited_from(context).priority == 7);
+  CHECK(seawall::inherited_from(context, 3).priority == 3);
+  CHECK(seawall::inherited_from(context).degradation == 2);
+  CHECK(seawall::inherited_from(context).ok());
+  grpc::ServerContext bad_context;
+  grpc::testing::ServerContextTestSpouse bad(&bad_context);
+  bad.AddClientMetadata("x-seawall-degradation", "99");
+  CHECK_FALSE(seawall::inherited_from(bad_context).ok());
+  CHECK(seawall::inherited_from(bad_context).degradation == 0);
 }
 
 /// Calls back from a thread of its own, as soon as it can.

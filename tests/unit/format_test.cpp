@@ -176,6 +176,26 @@ TEST_CASE("format: limits, in snapshots and events") {
   CHECK(fmt::format(
             "{}", chaos_snapshot{.name = "drill", .enabled = true, .calls = 9, .failures = 2, .hangs = 1}) ==
         "chaos 'drill' on, 9 calls: 2 failures, 0 latencies, 1 hangs, 0 results, 0 withheld");
+  CHECK(
+      fmt::format("{}", degradation_snapshot{.name = "shop",
+                                             .level = 2,
+                                             .level_name = "read-only",
+                                             .read_only = true,
+                                             .why = "by hand: migration",
+                                             .automatic = 1,
+                                             .by_hand = true,
+                                             .signals = {{"health", 0, ""}, {"brownout", 1, ""}},
+                                             .transitions = 3}) ==
+      "degradation 'shop' at level 2 'read-only', read-only, by hand, signals would have 1, 'brownout' wants 1 (3 "
+      "transitions; by hand: migration)");
+  CHECK(fmt::format("{}", feature_gate_snapshot{.name = "search", .percent = 12.5, .refused = 7}) ==
+        "feature_gate 'search' 12.5% (7 refused)");
+  CHECK(fmt::format("{}", feature_gate_snapshot{.name = "search", .killed = true, .level_serves = false}) ==
+        "feature_gate 'search' killed, not at this level of service (0 refused)");
+  CHECK(fmt::format(
+            "{}", brownout_snapshot{.name = "pages", .dimmer = 0.25, .set_point = 250ms, .latency = 260ms}) ==
+        "brownout 'pages' serves 25% of the optional content, latency 260ms of 250ms");
+  CHECK(fmt::format("{}", gate_answer::rollout) == "outside the rollout");
   CHECK(fmt::format("{}", event::limit_changed{.policy = "adaptive_limit",
                                                .name = "db",
                                                .key = "eu",

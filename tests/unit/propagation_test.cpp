@@ -383,6 +383,123 @@ TEST_CASE("propagation: calls nested in the one that serves a request inherit it
   CHECK(left == duration(200ms));
 }
 
+// What an attempt with these options sends.
+carrier sent_with(const propagator& out, const seawall::call_options& options) {
+  virtual_clock clock;
+  carrier c;
+  run(clock, seawall::compose(), options, [&](const seawall::attempt& a) {
+    CHECK(out.write(a, c.setter()) == propagated::unlimited);
+    return absl::OkStatus();
+  }).IgnoreError();
+  return c;
+}
+
+TEST_CASE("propagation: priority and level of service travel along, and nothing is said of what is 0") {
+  const propagator out;
+  CHECK(sent_with(out, {}).written == 0);
+  CHECK(sent_with(out, {.priority = 0}).written == 0);
+  CHECK(sent_with(out, {.priority = -3, .degradation = 2}).headers ==
+        decltype(carrier::headers){{"x-seawall-degradation", "2"}, {"x-seawall-priority", "-3"}});
+  CHECK(sent_with(out, {.degradation = UINT32_MAX}).headers ==
+        decltype(carrier::headers){{"x-seawall-degradation", "15"}});
+  CHECK(sent_with(propagator({.context = {.priority = {}, .degradation = {}}}),
+                  {.priority = 1, .degradation = 1})
+            .written == 0);
+}
+
+TEST_CASE("propagation: an expired call writes nothing, not even its priority") {
+  virtual_clock clock;
+  carrier c;
+  const propagator out({.margin = 1h});
+  run(clock, seawall::compose(), {.priority = 5, .deadline = clock.now() + 1s},
+      [&](const seawall::attempt& a) {
+        CHECK(out.write(a, c.setter()) == propagated::expired);
+        return absl::OkStatus();
+      })
+      .IgnoreError();
+  CHECK(c.written == 0);
+}
+
+TEST_CASE(
+    "propagation: priority and level are read back, and nested calls forward them as they do deadlines") {
+  const carrier request{
+      .headers = {{"grpc-timeout", "1S"}, {"x-seawall-degradation", "3"}, {"x-seawall-priority", "9"}}};
+  const propagator p;
+  const auto in = p.read(request.getter(), instant());
+  CHECK(in.ok());
+  CHECK(in.priority == 9);
+  CHECK(in.degradation == 3);
+  virtual_clock clock;
+  carrier next;
+  const seawall::call_options options{
+      .priority = in.priority, .degradation = in.degradation, .deadline = in.deadline};
+  run(clock, seawall::compose(), options, [&](const seawall::attempt& outer) {
+    return seawall::compose().run(outer, {.degradation = 1}, [&](const seawall::attempt& a) {
+      CHECK(p.write(a, next.setter()) == propagated::limited);
+      return absl::OkStatus();
+    });
+  }).IgnoreError();
+  CHECK(next.headers["x-seawall-priority"] == "9");
+  CHECK(next.headers["x-seawall-degradation"] == "3");
+}
+
+TEST_CASE("propagation: who says nothing has no priority, and runs at the best level") {
+  const auto in = propagator().read(carrier().getter(), instant());
+  CHECK_FALSE(in.priority);
+  CHECK(in.degradation == 0);
+}
+
+TEST_CASE("propagation: a stranger's priority is capped, and a low one is not raised") {
+  const propagator edge({.context = {.priority_max = 0}});
+  const auto read = [&](const char* text) {
+    return edge.read(carrier{.headers = {{"x-seawall-priority", text}}}.getter(), instant()).priority;
+  };
+  CHECK(read("2147483647") == 0);
+  CHECK(read("-5") == -5);
+}
+
+TEST_CASE("propagation: priorities have one spelling, from the least to the greatest") {
+  for (const int p : {0, 1, -1, 9, 10, 2147483647, -2147483647 - 1}) {
+    CHECK(seawall::priority_text(p).view() == std::to_string(p));
+    CHECK(seawall::parse_priority(std::to_string(p)) == p);
+  }
+  const std::string endless(100'000, '1');
+  for (const std::string_view text : {""sv,           "-"sv,
+                                      "--1"sv,        "+1"sv,
+                                      " 1"sv,         "1 "sv,
+                                      "01"sv,         "-0"sv,
+                                      "00"sv,         "1.0"sv,
+                                      "1e3"sv,        "0x1"sv,
+                                      "1,2"sv,        "1\0"sv,
+                                      "2147483648"sv, "-2147483649"sv,
+                                      "9999999999"sv, "18446744073709551617"sv,
+                                      "nan"sv,        ":"sv,
+                                      "/"sv,          std::string_view(endless)}) {
+    CAPTURE(text.substr(0, 20));
+    CHECK_FALSE(seawall::parse_priority(text));
+    CHECK_FALSE(seawall::parse_level(text));
+  }
+  CHECK(seawall::parse_level("0") == 0);
+  CHECK(seawall::parse_level("15") == 15);
+  CHECK_FALSE(seawall::parse_level("16"));
+  CHECK_FALSE(seawall::parse_level("-1"));
+}
+
+TEST_CASE(
+    "propagation: a malformed priority or level is reported, and taken for nothing; the rest still counts") {
+  const carrier c{
+      .headers = {{"grpc-timeout", "1S"}, {"x-seawall-degradation", "16"}, {"x-seawall-priority", "high"}}};
+  const auto in = propagator().read(c.getter(), instant());
+  CHECK(in.error_text() ==
+        "propagation: x-seawall-priority is 'high'; must be a whole number from -2147483648 to 2147483647");
+  CHECK(in.deadline == instant() + 1s);
+  CHECK_FALSE(in.priority);
+  CHECK(in.degradation == 0);
+  const carrier level{.headers = {{"x-seawall-degradation", "16"}}};
+  CHECK(propagator().read(level.getter(), instant()).error_text() ==
+        "propagation: x-seawall-degradation is '16'; must be a whole number from 0 to 15");
+}
+
 absl::Status refuse_to_send(const seawall::attempt& a) {
   return seawall::outcome_traits<absl::Status>::reject(seawall::no_time_left(a), nullptr);
 }

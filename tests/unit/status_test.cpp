@@ -91,6 +91,7 @@ TEST_CASE("status: the code of each rejection") {
   CHECK(code_of(reason::queue_full) == code::kResourceExhausted);
   CHECK(code_of(reason::wait_timed_out) == code::kResourceExhausted);
   CHECK(code_of(reason::throttled) == code::kResourceExhausted);
+  CHECK(code_of(reason::degraded) == code::kFailedPrecondition);
   CHECK(code_of(reason::injected) == code::kUnavailable);
   CHECK(code_of(reason::no_answer) == code::kUnknown);
   CHECK(code_of(reason::threw) == code::kUnknown);

@@ -89,6 +89,8 @@ TEST_CASE("text: each rejection in words") {
             "bulkhead: limit reached, and no place became free in time"},
         row{{.policy = "throttle", .why = reason::throttled},
             "throttle holds the call back, as the dependency rejects too much"},
+        row{{.policy = "degradation", .name = "shop", .why = reason::degraded, .detail = "read-only"},
+            "degradation 'shop' (read-only) does not serve the call now"},
         row{{.policy = "chaos", .why = reason::injected}, "chaos injected a fault"},
         row{{.policy = "operation", .why = reason::no_answer}, "operation ended without a result"},
         row{{.policy = "operation", .why = reason::threw}, "operation threw"},

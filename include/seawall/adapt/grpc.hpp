@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -125,6 +126,40 @@ inline instant deadline_of(const grpc::ServerContextBase& context) {
 
 namespace detail {
 
+inline const propagator& grpc_context() {
+  static const propagator p;
+  return p;
+}
+
+}  // namespace detail
+
+/// Adds the priority and the level of service of the attempt's call to its metadata, where they are not 0: under the names of
+/// `context_headers`. `grpc_call` does so for each attempt.
+inline void set_context(grpc::ClientContext& context, const attempt& a) {
+  detail::grpc_context().write_context(a, [&](std::string_view name, std::string_view value) {
+    context.AddMetadata(std::string(name), std::string(value));
+  });
+}
+
+/// What the caller of a handler has said, for the `call_options` of what the handler calls: `deadline_of`, the priority, capped at
+/// `priority_max`, and the level of service. Errors: as `propagator::read`.
+inline inherited inherited_from(const grpc::ServerContextBase& context,
+                                int priority_max = std::numeric_limits<int>::max()) {
+  inherited in{.deadline = deadline_of(context)};
+  const auto& metadata = context.client_metadata();
+  detail::grpc_context().read_context(
+      [&](std::string_view name) -> std::optional<std::string_view> {
+        const auto found = metadata.find(grpc::string_ref(name.data(), name.size()));
+        if (found == metadata.end()) return std::nullopt;
+        return detail::view_of(found->second);
+      },
+      in);
+  if (in.priority) in.priority = std::min(*in.priority, priority_max);
+  return in;
+}
+
+namespace detail {
+
 /// One attempt. Held by gRPC's callback, and by whoever is just cancelling it.
 template <class Response>
 class grpc_attempt : public std::enable_shared_from_this<grpc_attempt<Response>> {
@@ -181,6 +216,7 @@ class grpc_operation {
     auto call = std::make_shared<grpc_attempt<Response>>();
     if (!set_deadline(call->context, a))
       return done(outcome_traits<result>::reject(no_time_left(a), nullptr));
+    set_context(call->context, a);
     prepare_(call->context, a);
     grpc_attempt<Response>& sent = *call;
     sent.expect(std::move(done), a.stop_token());

@@ -45,13 +45,15 @@ class latency_bins {
     const unsigned i = (log2 - first_log2_) * steps + step;
     return i < count_ ? i : count_ - 1;
   }
-  duration middle(unsigned i) const noexcept {
-    const unsigned log2 = first_log2_ + i / steps - steps_log2;
-    const std::int64_t begin = std::int64_t{steps + i % steps} << log2;
-    return duration::from_ns(begin + ((std::int64_t{1} << log2) >> 1));
+  duration begin(unsigned i) const noexcept {
+    return duration::from_ns(std::int64_t{steps + i % steps} << width_log2(i));
   }
+  duration width(unsigned i) const noexcept { return duration::from_ns(std::int64_t{1} << width_log2(i)); }
+  duration middle(unsigned i) const noexcept { return begin(i) + duration::from_ns(width(i).ns() >> 1); }
 
  private:
+  unsigned width_log2(unsigned i) const noexcept { return first_log2_ + i / steps - steps_log2; }
+
   unsigned first_log2_;
   unsigned count_;
 };

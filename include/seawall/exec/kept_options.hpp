@@ -4,6 +4,7 @@
 
 // What the caller and an enclosing call say about an asynchronous call, copied: both may be gone before it ends.
 
+#include <algorithm>
 #include <cstddef>
 #include <stop_token>
 #include <string>
@@ -42,6 +43,7 @@ class kept_options {
     const call& c = outer.context();
     retried_outside_ = c.retries() || c.retried_outside();
     if (!kept_.priority) kept_.priority = outer.priority();
+    kept_.degradation = std::max(kept_.degradation, outer.degradation());
     if (outer.deadline() < kept_.deadline) kept_.deadline = outer.deadline();
     outer_stop_ = outer.stop_token();
     // So that frames see it as well.

@@ -9,7 +9,8 @@ namespace {
 
 // One field more or less does not compile: it belongs into the tables below.
 [[maybe_unused]] void every_field(const propagation_options& o) {
-  [[maybe_unused]] const auto& [headers, margin, share] = o;
+  [[maybe_unused]] const auto& [headers, margin, share, context] = o;
+  [[maybe_unused]] const auto& [priority, degradation, priority_max] = o.context;
 }
 
 constexpr auto margin_range = "must not be negative, and finite";
@@ -32,6 +33,14 @@ const std::vector<bad_options<propagation_options>> bad = {
        o.headers = {{"a"}, {"b"}, {"a", timeout_form::seconds}};
      },
      "headers[2].name", "'a'", "must not be listed twice"},
+    {[](propagation_options& o) { o.context.priority = "my priority"; }, "context.priority", "'my priority'",
+     name_range},
+    {[](propagation_options& o) { o.context.degradation = "a\nb"; }, "context.degradation", "'a?b'",
+     name_range},
+    {[](propagation_options& o) { o.context.priority = "grpc-timeout"; }, "context.priority",
+     "'grpc-timeout'", "must not be listed twice"},
+    {[](propagation_options& o) { o.context.degradation = o.context.priority; }, "context.degradation",
+     "'x-seawall-priority'", "must not be listed twice"},
     {[](propagation_options& o) { o.margin = -1ns; }, "margin", "-1ns", margin_range},
     {[](propagation_options& o) { o.margin = duration::infinite(); }, "margin", "infinite", margin_range},
     {[](propagation_options& o) { o.share = -0.1; }, "share", "-0.1", share_range},
@@ -47,6 +56,7 @@ const good_options<propagation_options> good = {
     },
     [](propagation_options& o) { o.margin = 24h * 365; },
     [](propagation_options& o) { o.share = 0.999; },
+    [](propagation_options& o) { o.context.priority = o.context.degradation = ""; },
 };
 
 }  // namespace

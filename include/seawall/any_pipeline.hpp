@@ -293,8 +293,7 @@ struct fallback_config {
 };
 
 /// What `any_pipeline<R>::from` builds: layers, outermost first. Where there is shared state, it is either owned by the
-/// pipeline (options) or shared with others (a pointer, which must outlive the pipeline). Keyed policies, caches and
-/// coalescers go by `call_options::key`.
+/// pipeline (options) or shared with others (a pointer, which must outlive the pipeline).
 template <class R>
 struct pipeline_config {
   using layer =
@@ -384,8 +383,6 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
     }
     return false;
   }
-  /// The typed side of some layer looks at what passes.
-  bool observing() const noexcept { return observing_; }
   bool needs_end_time() const noexcept {
     for (const auto& l : layers_) {
       if (l->needs_end_time()) return true;
@@ -395,7 +392,7 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   frames make_frame() const { return frames(layers_, bytes_); }
 
   template <class S>
-  verdict classify(const S& kept) const {
+  [[gnu::always_inline]] verdict classify(const S& kept) const {
     if (!layers_.empty()) {
       if (const auto v = layers_.back()->classify(kept)) return *v;
     }
@@ -424,7 +421,6 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   template <class Layer>
   void add(const Layer& layer) {
     layers_.push_back(std::make_shared<detail::layer_of<R, Layer>>(layer));
-    observing_ = observing_ || Layer::observes;
   }
 
   template <class Layer, class Options>
@@ -486,7 +482,6 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
       owned_;
   std::optional<hedge_layer> hedge_;
   std::size_t bytes_ = 0;
-  bool observing_ = false;
   listener* events_ = nullptr;
 };
 

@@ -182,7 +182,8 @@ class call {
   void lend(room& r) noexcept { room_ = &r; }
 
   /// `outer` is the attempt of an enclosing call that this one runs in. Options and attempt may be null, and outlive this.
-  call(instant started, idempotency declared, const call_options* options, const attempt* outer) noexcept
+  [[gnu::always_inline]] call(instant started, idempotency declared, const call_options* options,
+                              const attempt* outer) noexcept
       : options_(options), started_(started), declared_(declared) {
     if (options != nullptr) deadline_ = options->deadline;
     if (outer != nullptr) inherit(*outer);

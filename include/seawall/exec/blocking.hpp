@@ -206,37 +206,19 @@ class blocking_call {
   }
 
   // From anywhere to the end.
-  S settle(std::optional<S>& slot, resolution& r) {
-    if constexpr (Pipeline::observes) {
-      if (observing(pipeline_)) settle_observed(slot, r);
+  [[gnu::always_inline]] S settle(std::optional<S>& slot, resolution& r) {
+    for (;;) {
+      show_passing<R>(call_, pipeline_, slot);
+      if (r) break;
+      r = call_.pending_launches() != 0 ? carry_out(slot, call_.take_launch()) : pause();
     }
-    while (!r) r = step(slot);
     S result = conclude(call_, r, slot);
     if (call_.report() != nullptr) fill_report(call_, r, environment_.now());
     return result;
   }
 
-  // A loop of its own: who has no such layer must not pay for it.
-  [[gnu::noinline]] void settle_observed(std::optional<S>& slot, resolution& r) {
-    for (;;) {
-      show_passing<R>(call_, pipeline_, slot);
-      if (r) return;
-      r = step(slot);
-    }
-  }
-
-  // Known at run time only for some.
-  static bool observing(const Pipeline& p) {
-    if constexpr (requires { p.observing(); }) return p.observing();
-    return true;
-  }
-
-  resolution step(std::optional<S>& slot) {
-    return call_.pending_launches() != 0 ? carry_out(slot, call_.take_launch()) : pause();
-  }
-
   // Runs an attempt, or asks for a substitute, and tells the frames.
-  resolution carry_out(std::optional<S>& slot, const launch& asked) {
+  [[gnu::noinline]] resolution carry_out(std::optional<S>& slot, const launch& asked) {
     const launch l = asked;
     if (l.source == 0) {
       slot.emplace(stored::keep([&]() -> R { return invoke_operation(view::bare(op_), attempt(call_, l)); }));

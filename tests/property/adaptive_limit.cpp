@@ -3,7 +3,8 @@
 // *goodput*: answers within five times the mean service time (ten where a server gets slower with each call), a second.
 // A limit that is too low loses calls, one that is too high loses the bound.
 //
-// SEAWALL_SEEDS=<count> changes how many runs are averaged (fewer than four are too few for these bounds); bench/wind_limit prints the whole matrix.
+// SEAWALL_SEEDS=<count> changes how many runs are averaged (fewer than four are too few for these bounds);
+// bench/wind_limit prints the whole matrix.
 
 #include <cmath>
 #include <cstdint>
@@ -124,6 +125,30 @@ TEST_CASE("adaptive_limit: a loss of half the servers, and their return, is foll
     MESSAGE(w.name, ": lost after ", lost, " windows, back after ", back);
     CHECK(lost <= 10);
     CHECK(back <= 10);
+  }
+}
+
+TEST_CASE("adaptive_limit: a server that loses nearly all of itself is not kept under a queue for minutes") {
+  if (too_slow()) return;
+  struct loss {
+    double from, to;
+  };
+  for (const loss l : {loss{64, 16}, loss{64, 8}, loss{200, 20}, loss{16, 4}}) {
+    workload w = m_m(l.from);
+    w.phases = {{.servers = l.from}, {.at = 40, .servers = l.to}, {.at = 100, .servers = l.from}};
+    w.seconds = 140;
+    double lost = 0, back = 0;
+    for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+      adaptive limit;
+      std::vector<simulation::span> spans{{50, 100}, {110, 140}};
+      simulation(w, limit, 1000 * seed).run(spans);
+      lost += spans[0].f.goodput / (100 * l.to) / static_cast<double>(seeds());
+      back += spans[1].f.goodput / (100 * l.from) / static_cast<double>(seeds());
+    }
+    MESSAGE(l.from, " servers, ", l.to, " left: ", 100 * lost,
+            "% of what they can do from ten seconds on; all back: ", 100 * back, "%");
+    CHECK(lost > 0.9);
+    CHECK(back > 0.9);
   }
 }
 

@@ -92,10 +92,9 @@ TEST_CASE("adaptive_limit: as good as the best static limit at a server that get
   if (too_slow()) return;
   const std::vector<double> found = scores(gets_slower(), 20);
   CHECK(found[0] > 0.95);
-  // At half the speed the bound is only five times what a call takes. Throughput and latency say nothing about a bound: the
-  // limit that they lead to is higher than the best one, by 8% of goodput.
-  CHECK(found[1] > 0.90);
-  // 95.2% in the mean of 16 runs, so that four can be below it.
+  // At half the speed the bound is only five times what a call takes, and throughput and latency say nothing about a
+  // bound: single runs are below 95% in both phases.
+  CHECK(found[1] > 0.93);
   CHECK(found[2] > 0.93);
 }
 
@@ -205,6 +204,19 @@ TEST_CASE("adaptive_limit: it refuses hardly anything of what the server can do,
     const figures f = simulation(w, limit, 3).run();
     CHECK_MESSAGE(f.throughput > 0.97 * 0.6 * 1600, name(l), ": ", f.throughput);
   }
+}
+
+TEST_CASE("adaptive_limit: in front of three servers, a probe of three calls is not taken for a deep one") {
+  if (too_slow()) return;
+  double goodput = 0;
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    adaptive limit;
+    goodput +=
+        simulation(steady(m_m(3), {.servers = 3, .load = 2.89}, 60), limit, 1000 * seed).run().goodput /
+        static_cast<double>(seeds());
+  }
+  MESSAGE("M/M/3: ", goodput / 3, "% of what there is");
+  CHECK(goodput > 0.93 * 300);
 }
 
 TEST_CASE("adaptive_limit: shared processors and a few long calls do not drive it upwards without end") {

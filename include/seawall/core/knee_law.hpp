@@ -186,7 +186,7 @@ class knee_law {
   }
   /// Whether a probe so deep that noise does not matter has lost next to nothing.
   bool of_no_use(const point& p) const noexcept {
-    return p.limit * deep >= probe_.limit && share(p) > useless;
+    return depth_ > 1 && probe_.limit <= p.limit * deep && share(p) > useless;
   }
 
   void conclude(instant now) noexcept {

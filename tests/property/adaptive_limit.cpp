@@ -3,7 +3,8 @@
 // *goodput*: answers within five times the mean service time (ten where a server gets slower with each call), a second.
 // A limit that is too low loses calls, one that is too high loses the bound.
 //
-// SEAWALL_SEEDS=<count> changes how many runs are averaged (fewer than four are too few for these bounds); bench/wind_limit prints the whole matrix.
+// SEAWALL_SEEDS=<count> changes how many runs are averaged (fewer than four are too few for these bounds);
+// bench/wind_limit prints the whole matrix.
 
 #include <cmath>
 #include <cstdint>
@@ -91,10 +92,9 @@ TEST_CASE("adaptive_limit: as good as the best static limit at a server that get
   if (too_slow()) return;
   const std::vector<double> found = scores(gets_slower(), 20);
   CHECK(found[0] > 0.95);
-  // At half the speed the bound is only five times what a call takes. Throughput and latency say nothing about a bound: the
-  // limit that they lead to is higher than the best one, by 8% of goodput.
-  CHECK(found[1] > 0.90);
-  // 95.2% in the mean of 16 runs, so that four can be below it.
+  // At half the speed the bound is only five times what a call takes, and throughput and latency say nothing about a
+  // bound: single runs are below 95% in both phases.
+  CHECK(found[1] > 0.93);
   CHECK(found[2] > 0.93);
 }
 
@@ -124,6 +124,30 @@ TEST_CASE("adaptive_limit: a loss of half the servers, and their return, is foll
     MESSAGE(w.name, ": lost after ", lost, " windows, back after ", back);
     CHECK(lost <= 10);
     CHECK(back <= 10);
+  }
+}
+
+TEST_CASE("adaptive_limit: a server that loses nearly all of itself is not kept under a queue for minutes") {
+  if (too_slow()) return;
+  struct loss {
+    double from, to;
+  };
+  for (const loss l : {loss{64, 16}, loss{64, 8}, loss{200, 20}, loss{16, 4}}) {
+    workload w = m_m(l.from);
+    w.phases = {{.servers = l.from}, {.at = 40, .servers = l.to}, {.at = 100, .servers = l.from}};
+    w.seconds = 140;
+    double lost = 0, back = 0;
+    for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+      adaptive limit;
+      std::vector<simulation::span> spans{{50, 100}, {110, 140}};
+      simulation(w, limit, 1000 * seed).run(spans);
+      lost += spans[0].f.goodput / (100 * l.to) / static_cast<double>(seeds());
+      back += spans[1].f.goodput / (100 * l.from) / static_cast<double>(seeds());
+    }
+    MESSAGE(l.from, " servers, ", l.to, " left: ", 100 * lost,
+            "% of what they can do from ten seconds on; all back: ", 100 * back, "%");
+    CHECK(lost > 0.9);
+    CHECK(back > 0.9);
   }
 }
 
@@ -180,6 +204,19 @@ TEST_CASE("adaptive_limit: it refuses hardly anything of what the server can do,
     const figures f = simulation(w, limit, 3).run();
     CHECK_MESSAGE(f.throughput > 0.97 * 0.6 * 1600, name(l), ": ", f.throughput);
   }
+}
+
+TEST_CASE("adaptive_limit: in front of three servers, a probe of three calls is not taken for a deep one") {
+  if (too_slow()) return;
+  double goodput = 0;
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    adaptive limit;
+    goodput +=
+        simulation(steady(m_m(3), {.servers = 3, .load = 2.89}, 60), limit, 1000 * seed).run().goodput /
+        static_cast<double>(seeds());
+  }
+  MESSAGE("M/M/3: ", goodput / 3, "% of what there is");
+  CHECK(goodput > 0.93 * 300);
 }
 
 TEST_CASE("adaptive_limit: shared processors and a few long calls do not drive it upwards without end") {

@@ -45,13 +45,14 @@ inline seawall::retry_options retry_for(seawall::retry_budget& budget, std::uint
 // Browsing has the priority of calls of which nobody has said anything.
 inline constexpr int checkout_priority = 1;
 
-// No more pages under way than there are workers, so that whose turn it is gets decided here, and not by the
-// workers' own queue. Who comes to a full line takes the last place of somebody less important, or hears it at
-// once. The line is so short that browsing leaves a quarter of the server's threads alone, and so long that
-// checkouts which come all at once, after a stall of the machine, find places enough.
+// Hardly more pages under way than there are workers, so that whose turn it is gets decided here, and not by
+// the workers' own queue. A quarter more, so that no worker is idle while the thread that may go next has not
+// woken up yet. Who comes to a full line takes the last place of somebody less important, or hears it at once.
+// The line is so short that browsing leaves a quarter of the server's threads alone, and so long that checkouts
+// which come all at once, after a stall of the machine, find places enough.
 inline seawall::bulkhead_options limit_for_rendering() {
   return {.name = "rendering",
-          .max_concurrent = render_workers,
+          .max_concurrent = render_workers + render_workers / 4,
           .max_waiting = 5 * render_workers,
           .max_wait = 800ms,
           .order = seawall::wait_order::by_priority,

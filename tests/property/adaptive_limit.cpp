@@ -3,7 +3,8 @@
 // *goodput*: answers within five times the mean service time (ten where a server gets slower with each call), a second.
 // A limit that is too low loses calls, one that is too high loses the bound.
 //
-// SEAWALL_SEEDS=<count> changes how many runs are averaged; bench/wind_limit prints the whole matrix.
+// SEAWALL_SEEDS=<count> changes how many runs are averaged (fewer than four are too few for these bounds);
+// bench/wind_limit prints the whole matrix.
 
 #include <cmath>
 #include <cstdint>
@@ -18,7 +19,7 @@ namespace {
 
 using namespace served;
 
-std::uint64_t seeds() { return property::from_environment("SEAWALL_SEEDS").value_or(2); }
+std::uint64_t seeds() { return property::from_environment("SEAWALL_SEEDS").value_or(4); }
 bool too_slow() { return property::slowdown > 5; }
 
 workload m_m(double c) {
@@ -74,8 +75,7 @@ std::vector<double> scores(const workload& w, double settling) {
 
 TEST_CASE("adaptive_limit: as good as the best static limit when M/M/4 loses half its servers") {
   if (too_slow()) return;
-  // Not 0.95: see docs/adaptive_limit.md for what is lost with so few servers.
-  for (const double s : scores(m_m(4), 20)) CHECK(s > 0.92);
+  for (const double s : scores(m_m(4), 20)) CHECK(s > 0.95);
 }
 TEST_CASE("adaptive_limit: as good as the best static limit when M/M/16 loses half its servers") {
   if (too_slow()) return;
@@ -92,10 +92,10 @@ TEST_CASE("adaptive_limit: as good as the best static limit at a server that get
   if (too_slow()) return;
   const std::vector<double> found = scores(gets_slower(), 20);
   CHECK(found[0] > 0.95);
-  // At half the speed the bound is only five times what a call takes. Throughput and latency say nothing about a bound: the
-  // limit that they lead to is higher than the best one, by 8% of goodput.
-  CHECK(found[1] > 0.90);
-  CHECK(found[2] > 0.95);
+  // At half the speed the bound is only five times what a call takes, and throughput and latency say nothing about a
+  // bound: single runs are below 95% in both phases.
+  CHECK(found[1] > 0.93);
+  CHECK(found[2] > 0.93);
 }
 
 TEST_CASE("adaptive_limit: a loss of half the servers, and their return, is followed within ten windows") {
@@ -108,17 +108,46 @@ TEST_CASE("adaptive_limit: a loss of half the servers, and their return, is foll
     }
     double lost = 0, back = 0;
     const auto near = [](double servers) {
-      return [servers](double l) { return l >= 0.9 * servers && l <= servers + 2 * std::sqrt(servers); };
+      return [servers](double l) { return l >= 0.9 * servers && l <= servers + 2.5 * std::sqrt(servers); };
+    };
+    const auto windows = [&](std::uint64_t seed, double from, double until, double servers) {
+      const int n = windows_until(w, seed, from, until, near(servers));
+      CHECK_MESSAGE(n >= 0, w.name, ", seed ", seed, ": never near ", servers);
+      return n;
     };
     for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
-      lost += windows_until(w, seed, w.phases[1].at, w.phases[2].at, near(c / 2));
-      back += windows_until(w, seed, w.phases[2].at, w.seconds, near(c));
+      lost += windows(seed, w.phases[1].at, w.phases[2].at, c / 2);
+      back += windows(seed, w.phases[2].at, w.seconds, c);
     }
     lost /= static_cast<double>(seeds());
     back /= static_cast<double>(seeds());
     MESSAGE(w.name, ": lost after ", lost, " windows, back after ", back);
     CHECK(lost <= 10);
     CHECK(back <= 10);
+  }
+}
+
+TEST_CASE("adaptive_limit: a server that loses nearly all of itself is not kept under a queue for minutes") {
+  if (too_slow()) return;
+  struct loss {
+    double from, to;
+  };
+  for (const loss l : {loss{64, 16}, loss{64, 8}, loss{200, 20}, loss{16, 4}}) {
+    workload w = m_m(l.from);
+    w.phases = {{.servers = l.from}, {.at = 40, .servers = l.to}, {.at = 100, .servers = l.from}};
+    w.seconds = 140;
+    double lost = 0, back = 0;
+    for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+      adaptive limit;
+      std::vector<simulation::span> spans{{50, 100}, {110, 140}};
+      simulation(w, limit, 1000 * seed).run(spans);
+      lost += spans[0].f.goodput / (100 * l.to) / static_cast<double>(seeds());
+      back += spans[1].f.goodput / (100 * l.from) / static_cast<double>(seeds());
+    }
+    MESSAGE(l.from, " servers, ", l.to, " left: ", 100 * lost,
+            "% of what they can do from ten seconds on; all back: ", 100 * back, "%");
+    CHECK(lost > 0.9);
+    CHECK(back > 0.9);
   }
 }
 
@@ -175,6 +204,19 @@ TEST_CASE("adaptive_limit: it refuses hardly anything of what the server can do,
     const figures f = simulation(w, limit, 3).run();
     CHECK_MESSAGE(f.throughput > 0.97 * 0.6 * 1600, name(l), ": ", f.throughput);
   }
+}
+
+TEST_CASE("adaptive_limit: in front of three servers, a probe of three calls is not taken for a deep one") {
+  if (too_slow()) return;
+  double goodput = 0;
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    adaptive limit;
+    goodput +=
+        simulation(steady(m_m(3), {.servers = 3, .load = 2.89}, 60), limit, 1000 * seed).run().goodput /
+        static_cast<double>(seeds());
+  }
+  MESSAGE("M/M/3: ", goodput / 3, "% of what there is");
+  CHECK(goodput > 0.93 * 300);
 }
 
 TEST_CASE("adaptive_limit: shared processors and a few long calls do not drive it upwards without end") {

@@ -43,6 +43,11 @@ class knee_law {
     }
     if (window_.calls == 0 && window_.overloads == 0) window_.begin = s.now;
     window_.add(s, probe_.latency);
+    if (window_.changed()) {
+      window_ = {};
+      window_.changes = 1;
+      window_.begin = s.now;
+    }
     if (complete(s.now)) conclude(s.now);
   }
   void set_bounds(limit_bounds b) noexcept {
@@ -60,22 +65,29 @@ class knee_law {
   }
 
  private:
-  static constexpr double elasticity = 0.12;  // of throughput to the limit, at the limit wanted
-  static constexpr double margin = 0.25;      // by which a probe is below the limit
-  static constexpr double precision = 0.06;   // relative standard error of a window's mean latency
-  static constexpr double coarse = 0.15;      // the same while starting: only a doubling has to be seen
+  static constexpr double elasticity =
+      0.12;                             // of throughput to the limit, at the limit wanted, if that is large,
+  static constexpr double handful = 4;  // and half of it at a limit of so many: a few calls more cost little
+  static constexpr double margin = 0.25;     // by which a probe is below the limit
+  static constexpr double precision = 0.06;  // relative standard error of a window's mean latency
+  static constexpr double coarse = 0.15;     // the same while starting: only a doubling has to be seen
   static constexpr double least_calls =
       50;  // in a window; a window of nothing but equal latencies has to end, too
   static constexpr double generations = 16;   // in a window, and half as many pass before it
   static constexpr double most_calls = 1000;  // in a window; heavy tails are never precise
-  static constexpr double cruise_length = 4;  // windows of a probe's length, as probing costs throughput
-  static constexpr double certain = 2.0;      // standard errors
+  static constexpr double cruise_length = 6;  // windows of a probe's length, as probing costs throughput
+  static constexpr double certain = 3.0;      // standard errors
   static constexpr double correlation =
       2;  // latencies of neighbours in a queue are alike: so much less do they tell
   static constexpr double least_gain = 0.3;  // the share of a step that is taken although it may be noise
   static constexpr double overload_share = 0.02;
   static constexpr double farthest = 0.7;  // a step, as a logarithm: a factor of two
+  static constexpr double lately = 50;     // calls
+  static constexpr double sudden = 2;      // so many times as slow as in the probe is a change of the server
   static constexpr int deepest = 4;
+  static constexpr double farthest_probe = 0.25;  // of the limit: what is lower cannot be compared with it
+  static constexpr double deep = 0.6;             // of the limit, and less: at least twice as deep as usual
+  static constexpr double useless = 0.85;  // share(), from which on a jump down to such a probe is safe
 
   /// What a window has found out.
   struct point {
@@ -86,6 +98,8 @@ class knee_law {
 
   struct window {
     double calls = 0, overloads = 0, full = 0, sum = 0, squares = 0, in_flight = 0;
+    double changes = 0;
+    double recent = 0;      // mean of the last calls, of some `lately`
     double first_look = 0;  // calls when a cruise was precise enough to look
     instant begin;
 
@@ -97,10 +111,16 @@ class knee_law {
       const double known = usual > 0 ? usual : calls >= 10 ? sum / calls : 0;
       const double latency = known > 0 ? std::min(s.latency, 8 * known) : s.latency;
       calls += 1;
+      recent += (latency - recent) / std::min(calls, lately);
       sum += latency;
       squares += latency * latency;
       in_flight += s.in_flight;
       if (s.in_flight >= s.room) full += 1;
+    }
+    // The server is not what it was when the window began, and what it was then no longer matters. Once a window: bursts
+    // must not keep it from ever ending.
+    bool changed() const noexcept {
+      return changes == 0 && calls > 2 * lately && recent * calls > sudden * sum;
     }
     double ended() const noexcept { return calls + overloads; }
     double mean() const noexcept { return calls > 0 ? sum / calls : 0; }
@@ -111,6 +131,7 @@ class knee_law {
     double overloaded() const noexcept { return ended() > 0 ? overloads / ended() : 0; }
   };
 
+  static double wanted(double limit) noexcept { return elasticity * limit / (limit + handful); }
   double below(double limit, int times) const noexcept {
     const double share = std::pow(1 - margin, times);
     return std::max(bounds_.least, std::floor(limit * share));
@@ -118,7 +139,8 @@ class knee_law {
 
   bool complete(instant now) noexcept {
     const double all = window_.ended();
-    if (all < least_calls || !lasted(now)) return false;
+    if (all < least_calls) return false;
+    if (!lasted(now)) return clearly_too_slow(now);
     const double error2 = window_.error2();
     const bool starting = phase_ == limit_phase::starting;
     const double wanted = starting ? coarse : precision;
@@ -129,6 +151,7 @@ class knee_law {
       window_.first_look = all;
       const double e = error({limit_, window_.mean(), 0});
       if (e * e > certain * certain * (correlation * error2 + probe_.error2)) return true;
+      if (of_no_use({limit_, window_.mean(), 0})) return true;
     }
     return all >= cruise_length * window_.first_look;
   }
@@ -139,14 +162,31 @@ class knee_law {
     return window_.ended() >= generations * limit_ &&
            static_cast<double>((now - window_.begin).ns()) >= window_.mean();
   }
+  // That calls are slower than they are is not what a change of the limit makes believe, so this need not wait: in front of
+  // a server that has lost nearly all of itself, many generations are minutes.
+  bool clearly_too_slow(instant now) const noexcept {
+    return phase_ == limit_phase::cruising && window_.mean() > sudden * probe_.latency &&
+           comparable(limit_) && window_.error2() < coarse * coarse &&
+           window_.ended() >= std::max(4 * least_calls, 2 * limit_) &&
+           static_cast<double>((now - window_.begin).ns()) >= window_.mean();
+  }
 
   bool comparable(double limit) const noexcept {
-    return probe_.latency > 0 && probe_.limit < limit && probe_.limit >= limit * 0.25;
+    return probe_.latency > 0 && probe_.limit < limit && probe_.limit >= limit * farthest_probe;
   }
   /// By how much, as a logarithm, the limit could be higher (or must be lower) if the server is a queue at its knee.
   double error(const point& p) const noexcept {
     const double apart = std::log(p.limit / std::max(probe_.limit, below(p.limit, 1)));
-    return (1 - elasticity) * apart - std::log(p.latency / probe_.latency);
+    return (1 - wanted(p.limit)) * apart - std::log(p.latency / probe_.latency);
+  }
+
+  /// How much slower calls are than in the probe, as a share of how many more there are: 1 in a queue far above its knee.
+  double share(const point& p) const noexcept {
+    return std::log(p.latency / probe_.latency) / std::log(p.limit / probe_.limit);
+  }
+  /// Whether a probe so deep that noise does not matter has lost next to nothing.
+  bool of_no_use(const point& p) const noexcept {
+    return depth_ > 1 && probe_.limit <= p.limit * deep && share(p) > useless;
   }
 
   void conclude(instant now) noexcept {
@@ -208,12 +248,16 @@ class knee_law {
     const bool slower_than_above =
         cruise_.latency > 0 && probe_.latency > 0 &&
         std::log(p.latency / cruise_.latency) > std::max(0.1, 3 * std::sqrt(p.error2 + cruise_.error2));
-    if (slower_than_above && !doubtful_) {
+    // A change in the middle of a cruise is in both.
+    const bool slower_than_before =
+        probe_.latency > 0 && p.limit <= probe_.limit && std::log(p.latency / probe_.latency) > farthest / 2;
+    if ((slower_than_above || slower_than_before) && !doubtful_) {
       // With fewer calls? The server has changed, and this is no baseline. Assume that it can do less, and look again: if
       // calls have become longer by themselves, the next probe will say the same, and is believed.
       const double apart = std::log(settled_ / below(settled_, 1));
-      const double step = (1 - elasticity) * apart - std::log(p.latency / probe_.latency);
+      const double step = (1 - wanted(settled_)) * apart - std::log(p.latency / probe_.latency);
       settled_ = limit_ * std::exp(std::clamp(step, -farthest, 0.0));
+      if (step < -farthest) depth_ = 2;
       why_ = "latency";
       doubtful_ = true;
       again_ = true;
@@ -228,6 +272,13 @@ class knee_law {
     cruise_ = p;
     doubtful_ = false;
     if (!used || !comparable(p.limit)) return;
+    if (of_no_use(p)) {
+      settled_ = probe_.limit;
+      depth_ = std::min(depth_ + 1, deepest);
+      evidence_ = 0;
+      why_ = "latency";
+      return;
+    }
     look_deeper(p);
     const double e = error(p);
     const double noise2 = p.error2 + probe_.error2;
@@ -241,16 +292,17 @@ class knee_law {
     // So much at once is a change of the server: one benefit of the doubt is enough, the next probe is believed.
     if (step < -farthest / 2) {
       doubtful_ = true;
-      depth_ = 1;
+      // By more than a step can be? How much more, only a deep probe tells.
+      depth_ = step < -farthest ? 2 : 1;
     }
     why_ = step > 0 ? "growth" : "latency";
   }
 
   // Far above the knee, latency goes as the limit whether a probe is a quarter below or half: only the depth tells how far.
+  // Deep probes cost throughput, so it has to be seen for many windows.
   void look_deeper(const point& p) noexcept {
-    const double share = std::log(p.latency / probe_.latency) / std::log(p.limit / probe_.limit);
-    flatness_ += 0.3 * (std::clamp(share, 0.0, 1.5) - flatness_);
-    const bool flat = flatness_ > 1;
+    flatness_ += 0.15 * (std::clamp(share(p), 0.0, 1.5) - flatness_);
+    const bool flat = flatness_ > 1.05;
     if (flat || depth_ > 1) flatness_ = 1 - elasticity;
     depth_ = flat ? std::min(depth_ + 1, deepest) : 1;
   }
@@ -268,12 +320,13 @@ class knee_law {
         settled_ = whole + 1;
       }
     }
+    while (depth_ > 1 && below(whole, depth_) < whole * farthest_probe) --depth_;
     limit_ = phase_ == limit_phase::probing ? below(whole, depth_) : bounds_.clamp(std::ceil(settled_));
     window_ = {};
     if (limit_ != before) {
       const double longest = std::max(cruise_.latency, probe_.latency);
       settled_at_ = now + duration::from_ns(static_cast<std::int64_t>(2 * longest));
-      to_pass_ = generations / 2 * std::max(limit_, before);
+      to_pass_ = generations / 2 * std::max(limit_, std::min(before, whole));
     }
   }
 

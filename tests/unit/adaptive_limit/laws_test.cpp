@@ -57,6 +57,24 @@ TEST_CASE("adaptive_limit: never grows when the limit is not used") {
   }
 }
 
+TEST_CASE(
+    "adaptive_limit: never grows when less than half of it is used, after it has found the knee either") {
+  rounds r({});
+  r.play(3'000, servers(20));
+  const double found = r.limit.snapshot().settled_limit;
+  r.most = static_cast<std::size_t>(found / 2) - 1;
+  r.play(5'000, servers(1000));
+  CHECK(r.limit.snapshot().settled_limit <= found);
+  // A burst that fills it now and then is no use of it.
+  for (int i = 0; i < 500; ++i) {
+    r.most = SIZE_MAX;
+    r.play(1, servers(1000));
+    r.most = 2;
+    r.play(60, servers(1000));
+  }
+  CHECK(r.limit.snapshot().settled_limit <= found);
+}
+
 TEST_CASE("adaptive_limit: doubles at the start until calls get slower, and finds the knee") {
   for (const double c : {1.0, 3.0, 10.0, 100.0, 1000.0}) {
     rounds r({});

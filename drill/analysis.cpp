@@ -246,9 +246,12 @@ std::optional<inner_chaos> inner_chaos_of(const run_record& r) {
 std::optional<stand_ins> stand_ins_of(const run_record& r) {
   for (const played_act& a : r.acts) {
     if (!has_victim(a.what.what) || a.what.victim != dependency::recommendations) continue;
-    return stand_ins{.act = a.what.title,
-                     .shown = counted_in(r, a.when, &shop_stats::recommendations),
-                     .told = figures_within(r, a.when).degraded_by[dependency::recommendations]};
+    stand_ins s{.act = a.what.title,
+                .shown = counted_in(r, a.when, &shop_stats::recommendations),
+                .shown_in_all = {},
+                .told_in_all = figures_within(r, r.whole()).degraded_by[dependency::recommendations]};
+    if (!r.shop.empty()) s.shown_in_all = r.shop.back().stats.recommendations;
+    return s;
   }
   return std::nullopt;
 }

@@ -110,8 +110,9 @@ std::optional<inner_chaos> inner_chaos_of(const run_record& r);
 /// How the shop fared while its recommendations were in trouble.
 struct stand_ins {
   std::string act;
-  recommendation_stats shown;  ///< in the act
-  std::uint64_t told = 0;      ///< customers whose answer said that its recommendations are not new
+  recommendation_stats shown;         ///< in the act
+  recommendation_stats shown_in_all;  ///< in the whole run
+  std::uint64_t told_in_all = 0;      ///< customers whose answer said that its recommendations are not new
 };
 
 /// Nothing if the run had no such act.

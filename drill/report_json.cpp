@@ -102,7 +102,10 @@ void write(json_writer& w, const stand_ins& s) {
     w.member("fresh", s.shown.fresh);
     w.member("stale", s.shown.stale);
     w.member("none", s.shown.none);
-    w.member("told", s.told);
+    w.member("fresh_in_all", s.shown_in_all.fresh);
+    w.member("stale_in_all", s.shown_in_all.stale);
+    w.member("none_in_all", s.shown_in_all.none);
+    w.member("told_in_all", s.told_in_all);
   });
 }
 

@@ -257,8 +257,9 @@ function drawRecommendations() {
   const missing = s.stale + s.none;
   host.append(html('p', {class: 'note'},
       `${s.act}: ${missing} could not be had. With seawall ${s.stale} of them (${percent(s.stale, missing)}) came ` +
-      `from the cache, too old and better than none, and ${s.none} were bestsellers; ${s.told} customers were told. ` +
-      `${s.fresh} more were taken from the cache while they were fresh.`));
+      `from the cache, too old and better than none, and ${s.none} were bestsellers. In the whole run ` +
+      `${s.fresh_in_all} came from the cache while they were fresh, ${s.stale_in_all} too old, and ${s.none_in_all} ` +
+      `were bestsellers; ${s.told_in_all} customers were told.`));
 }
 
 function drawOverload() {

@@ -129,13 +129,14 @@ std::string chaos_table(const run_record& bare, const run_record& seawall) {
 
 std::string recommendations(const run_record& r) {
   const auto s = stand_ins_of(r);
-  if (!s || r.shop.empty()) return {};
-  const recommendation_stats& all = r.shop.back().stats.recommendations;
+  if (!s) return {};
+  const recommendation_stats& all = s->shown_in_all;
   return fmt::format(
-      "{:<8} {}: {} recommendations from the stale cache, {} bestsellers; {} customers were told\n"
-      "{:<8} in all acts {} recommendations from the cache while they were fresh, {} stale, {} bestsellers\n",
-      name_of(r.kind), s->act, s->shown.stale, s->shown.none, s->told, name_of(r.kind), all.fresh, all.stale,
-      all.none);
+      "{:<8} {}: {} recommendations from the stale cache, {} bestsellers\n"
+      "{:<8} in all acts {} recommendations from the cache while they were fresh, {} stale, {} bestsellers; {} "
+      "customers were told\n",
+      name_of(r.kind), s->act, s->shown.stale, s->shown.none, name_of(r.kind), all.fresh, all.stale, all.none,
+      s->told_in_all);
 }
 
 std::string orders(const run_record& r) {

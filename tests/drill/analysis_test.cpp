@@ -259,7 +259,8 @@ TEST_CASE("stand-ins: what was shown in the act for want of new recommendations,
   REQUIRE(s.has_value());
   CHECK(s->act == "act");
   CHECK(s->shown == recommendation_stats{5, 40, 1});
-  CHECK(s->told == 1);
+  CHECK(s->shown_in_all == recommendation_stats{19, 60, 9});
+  CHECK(s->told_in_all == 2);  // who came after the last act is not the run's
 }
 
 TEST_CASE("reconciliation: charged without an order, and accepted but never charged") {

@@ -48,7 +48,10 @@ inner_chaos hurt(std::uint64_t checkouts_answered) {
 }
 
 stand_ins stood_in() {
-  return {.act = "recommendations slow", .shown = {.fresh = 5, .stale = 90, .none = 10}, .told = 90};
+  return {.act = "recommendations slow",
+          .shown = {.fresh = 5, .stale = 90, .none = 10},
+          .shown_in_all = {.fresh = 50, .stale = 180, .none = 20},
+          .told_in_all = 180};
 }
 
 /// Just good enough in every respect.
@@ -95,9 +98,10 @@ TEST_CASE("judge: each criterion fails by a hair") {
 
 TEST_CASE("judge: each criterion of the stale recommendations fails by a hair") {
   CHECK_FALSE(met_after([](evidence& e) { e.recommendations->shown = {5, 89, 11}; }));
-  CHECK_FALSE(met_after([](evidence& e) { e.recommendations->told = 89; }));
-  CHECK(met_after([](evidence& e) { e.recommendations->told = 110; }));
-  CHECK_FALSE(met_after([](evidence& e) { e.recommendations->told = 111; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.recommendations->told_in_all = 179; }));
+  CHECK(met_after([](evidence& e) { e.recommendations->told_in_all = 200; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.recommendations->told_in_all = 201; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.recommendations->shown_in_all = {}; }));
 }
 
 TEST_CASE("judge: each criterion of the overload fails by a hair") {

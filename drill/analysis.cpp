@@ -17,12 +17,13 @@ using std::chrono::microseconds;
 double seconds(microseconds d) { return std::chrono::duration<double>(d).count(); }
 
 void count(const customer& c, figures& f) {
-  ++f.offered;
+  if (c.how != outcome::turned_away) ++f.offered;
   switch (c.how) {
     case outcome::full: ++f.full; break;
     case outcome::degraded: ++f.degraded; break;
     case outcome::error: ++f.errors; break;
     case outcome::refused: ++f.errors, ++f.refused; break;
+    case outcome::turned_away: ++f.turned_away; break;
     case outcome::gave_up:
     case outcome::not_sent: ++f.unanswered; break;
   }
@@ -70,6 +71,7 @@ figures figures_of(const std::vector<customer>& visitors, time_span when, Moment
   for (const customer& c : visitors) {
     if (!when.contains(moment(c))) continue;
     count(c, f);
+    if (c.how == outcome::turned_away) continue;
     waited_all.push_back(c.waited);
     if (!is_answered(c.how)) waited_for_nothing.push_back(c.waited);
     if (!is_error_page(c.how)) waited.push_back(c.waited);
@@ -162,6 +164,47 @@ inner_chaos inner_chaos_in(const run_record& r, const played_act& a) {
   return c;
 }
 
+/// The act after `a`, if there is one.
+void look_after(const run_record& r, const played_act& a, read_only_mode& m) {
+  const played_act* next = &a + 1;
+  if (next == r.acts.data() + r.acts.size()) return;
+  m.next = next->what.title;
+  m.after = figures_within(r, next->when);
+}
+
+read_only_mode read_only_in(const run_record& r, const played_act& a) {
+  read_only_mode m{
+      .act = a.what.title, .checkout = figures_within(r, a.when), .browsing = browsing_within(r, a.when)};
+  const time_span midst{a.in_force.begin, a.in_force.end - read_only_slack};
+  const std::unordered_set<std::uint64_t> charged(r.audit.orders.begin(), r.audit.orders.end());
+  std::vector<microseconds> waited;
+  for (const customer& c : r.customers) {
+    const bool away = c.how == outcome::turned_away;
+    if (away && (leaving(c) < a.when.begin || c.came_at >= a.when.end)) ++m.outside;
+    if (!midst.contains(c.came_at)) continue;
+    ++m.came;
+    if (away) ++m.turned_away;
+    if (charged.contains(c.order)) ++m.charged;
+    waited.push_back(c.waited);
+  }
+  m.p99 = percentile(std::move(waited), 0.99);
+  look_after(r, a, m);
+  return m;
+}
+
+template <class State, std::invocable<const shop_stats&> StateOf>
+std::vector<band<State>> bands_of(const run_record& r, StateOf state_of) {
+  std::vector<band<State>> bands;
+  for (const shop_sample& s : r.shop) {
+    if (s.at >= r.whole().end) break;
+    const State state = state_of(s.stats);
+    if (!bands.empty()) bands.back().when.end = s.at;
+    if (bands.empty() || bands.back().state != state) bands.push_back({{s.at, s.at}, state});
+  }
+  if (!bands.empty()) bands.back().when.end = r.whole().end;
+  return bands;
+}
+
 }  // namespace
 
 microseconds percentile(std::vector<microseconds> values, double share) {
@@ -201,16 +244,12 @@ std::vector<figures> figures_over_time(const run_record& r, microseconds step) {
   return all;
 }
 
-std::vector<breaker_band> breaker_bands(const run_record& r, dependency d) {
-  std::vector<breaker_band> bands;
-  for (const shop_sample& s : r.shop) {
-    if (s.at >= r.whole().end) break;
-    const breaker_view state = s.stats.of[d].breaker;
-    if (!bands.empty()) bands.back().when.end = s.at;
-    if (bands.empty() || bands.back().state != state) bands.push_back({{s.at, s.at}, state});
-  }
-  if (!bands.empty()) bands.back().when.end = r.whole().end;
-  return bands;
+std::vector<band<breaker_view>> breaker_bands(const run_record& r, dependency d) {
+  return bands_of<breaker_view>(r, [d](const shop_stats& s) { return s.of[d].breaker; });
+}
+
+std::vector<band<level_view>> level_bands(const run_record& r) {
+  return bands_of<level_view>(r, [](const shop_stats& s) { return s.service.level; });
 }
 
 double isolation::open_per_s() const {
@@ -252,6 +291,13 @@ std::optional<stand_ins> stand_ins_of(const run_record& r) {
                 .told_in_all = figures_within(r, r.whole()).degraded_by[dependency::recommendations]};
     if (!r.shop.empty()) s.shown_in_all = r.shop.back().stats.recommendations;
     return s;
+  }
+  return std::nullopt;
+}
+
+std::optional<read_only_mode> read_only_mode_of(const run_record& r) {
+  for (const played_act& a : r.acts) {
+    if (a.what.what == trouble::read_only) return read_only_in(r, a);
   }
   return std::nullopt;
 }

@@ -21,6 +21,7 @@ std::chrono::microseconds percentile(std::vector<std::chrono::microseconds> valu
 
 struct figures {
   time_span when;
+  std::uint64_t turned_away = 0;  ///< on purpose: they count neither as served nor as failed, nor as offered
   std::uint64_t offered = 0;
   std::uint64_t full = 0;
   std::uint64_t degraded = 0;
@@ -59,13 +60,15 @@ std::vector<figures> figures_by_act(const run_record& r);
 /// In steps of `step`; the last one is longer by what is left over.
 std::vector<figures> figures_over_time(const run_record& r, std::chrono::microseconds step);
 
-struct breaker_band {
+/// As sampled: resolution a tenth of a second.
+template <class State>
+struct band {
   time_span when;
-  breaker_view state = breaker_view::absent;
+  State state = State::absent;
 };
 
-/// As sampled: resolution a tenth of a second.
-std::vector<breaker_band> breaker_bands(const run_record& r, dependency d);
+std::vector<band<breaker_view>> breaker_bands(const run_record& r, dependency d);
+std::vector<band<level_view>> level_bands(const run_record& r);
 
 /// How well a dead dependency was left alone.
 struct isolation {
@@ -117,6 +120,28 @@ struct stand_ins {
 
 /// Nothing if the run had no such act.
 std::optional<stand_ins> stand_ins_of(const run_record& r);
+
+/// Who comes so shortly before the storefront takes orders again may be looked at only then.
+inline constexpr std::chrono::milliseconds read_only_slack{400};
+
+/// How the shop fared while it was to take no orders.
+struct read_only_mode {
+  std::string act;
+  // Checkouts in the midst of the act: the storefront had been told, and had time to answer them.
+  std::uint64_t came = 0;
+  std::uint64_t turned_away = 0;     ///< on purpose
+  std::uint64_t charged = 0;         ///< all the same
+  std::chrono::microseconds p99{0};  ///< how long they waited, whatever for
+
+  std::uint64_t outside = 0;  ///< turned away before and after the act
+  figures checkout;
+  figures browsing;
+  std::string next = {};  ///< the act after it
+  figures after = {};     ///< checkouts in that act
+};
+
+/// Nothing if the run had no such act.
+std::optional<read_only_mode> read_only_mode_of(const run_record& r);
 
 /// The customers' view of their orders against the books of payment.
 struct reconciliation {

@@ -26,7 +26,8 @@ inline constexpr std::chrono::milliseconds checkout_deadline{1000};
 constexpr std::uint64_t article_of(std::uint64_t order) { return order % 40 + 1; }
 
 struct checkout_answer {
-  bool accepted = false;  ///< false: the customer sees an error page
+  bool accepted = false;   ///< false: the customer sees an error page
+  bool read_only = false;  ///< the shop takes no orders for now: the page says so, and when to come back
   std::string page = {};
   per_dependency<bool> degraded = {};  ///< answered without this dependency
 };

@@ -4,8 +4,10 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -17,6 +19,7 @@
 #include "load.hpp"
 #include "port.hpp"
 #include "rendering.hpp"
+#include "storefront.hpp"
 #include <fmt/format.h>
 
 namespace drill {
@@ -57,6 +60,7 @@ class company {
       case trouble::hung: children_[a.victim].suspend(); break;
       case trouble::killed: children_[a.victim].kill_now(); break;
       case trouble::chaos: tell_shop("chaos on"); break;
+      case trouble::read_only: tell_shop("read-only on"); break;
     }
   }
 
@@ -68,6 +72,7 @@ class company {
       case trouble::hung: children_[a.victim].resume(); break;
       case trouble::killed: start(a.victim); break;
       case trouble::chaos: tell_shop("chaos off"); break;
+      case trouble::read_only: tell_shop("read-only off"); break;
     }
   }
 
@@ -110,8 +115,8 @@ class company {
   }
 
   void tell_shop(std::string_view words) {
-    if (shop_.ask(words, milliseconds(2000)) != "done")
-      throw std::runtime_error("the storefront does not obey");
+    const auto said = shop_.ask(words, milliseconds(2000));
+    if (said != "done" && said != no_such_mode) throw std::runtime_error("the storefront does not obey");
   }
 
   const std::uint64_t seed_;
@@ -121,22 +126,27 @@ class company {
   child_process shop_;
 };
 
-/// Who comes in the plan's overload act, or nobody if it has none.
-load crowd_in(const std::vector<act>& plan, const load& customers) {
-  load crowd{.what = visit::browsing,
-             .port = customers.port,
-             .per_s = browsing_per_s(customers.per_s),
-             .begins = customers.begins,
-             .lasts = microseconds(0)};
+/// Who browses in the plan's act of that trouble, or nobody if it has none.
+load browsing_in(trouble t, int per_s, const std::vector<act>& plan, const load& customers) {
+  load browsing{.what = visit::browsing,
+                .port = customers.port,
+                .per_s = per_s,
+                .begins = customers.begins,
+                .lasts = microseconds(0)};
   for (const act& a : plan) {
-    if (a.what == trouble::overload) {
-      crowd.lasts = a.lasts;
+    if (a.what == t) {
+      browsing.lasts = a.lasts;
       break;
     }
-    crowd.begins += a.lasts;
+    browsing.begins += a.lasts;
   }
-  return crowd;
+  return browsing;
 }
+
+struct browsers {
+  load_generator come;
+  std::size_t noted = 0;  ///< of those who have left
+};
 
 class run {
  public:
@@ -148,7 +158,10 @@ class run {
                   .per_s = o.rate_per_s,
                   .begins = clock::now() + getting_ready},
         load_(expected_),
-        crowd_(crowd_in(plan_, expected_)),
+        browsers_{
+            {{load_generator(browsing_in(trouble::read_only, leisurely_browsing_per_s, plan_, expected_))},
+             {load_generator(
+                 browsing_in(trouble::overload, browsing_per_s(o.rate_per_s), plan_, expected_))}}},
         watching_(watching) {
     record_.kind = kind;
   }
@@ -160,7 +173,7 @@ class run {
     std::this_thread::sleep_until(load_.began());
     for (const act& a : plan_) play(a);
     load_.stop();
-    crowd_.stop();
+    for (browsers& b : browsers_) b.come.stop();
     note_customers();
     wait_for_payments();
     record_.audit = company_.audit();
@@ -174,12 +187,14 @@ class run {
     note_stats();  // what belongs to which act is not left to interpolation
     planned_end_ += a.lasts;
     company_.begin(a);
+    record_.acts.back().in_force.begin = now();
     while (now() < planned_end_) {
       throw_if_interrupted();
       std::this_thread::sleep_for(std::min<microseconds>(tick, planned_end_ - now()));
       record_.acts.back().when.end = now();
       take_notes();
     }
+    record_.acts.back().in_force.end = now();
     company_.end(a);
     record_.acts.back().when.end = now();
   }
@@ -194,10 +209,15 @@ class run {
 
   void note_customers() {
     for (const customer& c : load_.customers(record_.customers.size())) record_.customers.push_back(c);
-    const auto later = std::chrono::duration_cast<microseconds>(crowd_.began() - load_.began());
-    for (customer c : crowd_.customers(record_.browsers.size())) {
+    for (browsers& b : browsers_) note(b);
+  }
+
+  void note(browsers& b) {
+    const auto later = std::chrono::duration_cast<microseconds>(b.come.began() - load_.began());
+    for (customer c : b.come.customers(b.noted)) {
       c.came_at += later;
       record_.browsers.push_back(c);
+      ++b.noted;
     }
   }
 
@@ -225,7 +245,7 @@ class run {
   company company_;
   const load expected_;
   load_generator load_;
-  load_generator crowd_;
+  std::array<browsers, 2> browsers_;
   spectator& watching_;
   run_record record_;
   microseconds planned_end_{0};  ///< of the act under way

@@ -24,6 +24,7 @@ http_reply answered(const httplib::Response& response) {
           .status = response.status,
           .body = response.body,
           .degraded = response.get_header_value("Degraded"),
+          .service_level = response.get_header_value("Service-Level"),
           .retry_after = seconds_of(response.get_header_value("Retry-After"))};
 }
 

@@ -39,7 +39,8 @@ struct http_reply {
   int status = 0;
   std::string body = {};
   std::string degraded = {};                             ///< the header of that name
-  std::optional<std::chrono::seconds> retry_after = {};  ///< the header of that name
+  std::string service_level = {};                        ///< likewise
+  std::optional<std::chrono::seconds> retry_after = {};  ///< likewise
 
   bool ok() const { return how == ending::answered && status == 200; }
 };

@@ -159,6 +159,45 @@ void judge_recommendations(const evidence& e, std::vector<criterion>& criteria) 
   criteria.push_back(customers_told(*e.recommendations));
 }
 
+// The charges of the whole run: an order that was turned away is not to be charged later either.
+criterion nothing_charged(const read_only_mode& m, const payment_audit& books) {
+  return {fmt::format("{}: orders charged all the same", m.act), "0",
+          fmt::format("{} ({} checkouts came)", m.charged, m.came),
+          m.came > 0 && books.charges > 0 && m.charged == 0};
+}
+
+criterion all_turned_away(const read_only_mode& m) {
+  const std::chrono::duration<double, std::milli> p99 = m.p99;
+  return {fmt::format("{}: checkouts are turned away, and told when to come back", m.act),
+          fmt::format("all, p99 <= {} ms", refusal_bound.count()),
+          fmt::format("{} of {}, p99 {:.0f} ms", m.turned_away, m.came, p99.count()),
+          m.came > 0 && m.turned_away == m.came && m.p99 <= refusal_bound};
+}
+
+criterion browsing_goes_on(const read_only_mode& m) {
+  const figures& f = m.browsing;
+  return {fmt::format("{}: browsing goes on", m.act),
+          fmt::format(">= {:.0f}%", percent(availability_required)),
+          fmt::format("{:.2f}% ({} of {} product pages)", percent(f.availability()), f.full + f.degraded,
+                      f.offered + f.turned_away),
+          f.offered > 0 && f.turned_away == 0 && f.availability() >= availability_required};
+}
+
+// What is left out of the availability of checkouts must not be left out when nobody has said so.
+criterion only_then(const read_only_mode& m) {
+  return {fmt::format("{}: checkouts turned away before and after it", m.act), "0",
+          fmt::format("{}", m.outside), m.turned_away > 0 && m.outside == 0};
+}
+
+void judge_read_only(const evidence& e, std::vector<criterion>& criteria) {
+  if (!e.read_only) return criteria.push_back({"the storefront is made read-only", "once", "never", false});
+  criteria.push_back(all_turned_away(*e.read_only));
+  criteria.push_back(nothing_charged(*e.read_only, e.books));
+  criteria.push_back(browsing_goes_on(*e.read_only));
+  criteria.push_back(only_then(*e.read_only));
+  criteria.push_back(stays_available(e.read_only->next, e.read_only->after));
+}
+
 criterion nothing_twice(const evidence& e) {
   return {"no order is charged twice", "0",
           fmt::format("{} ({} repeats recognised)", e.books.double_charges, e.books.repeats_recognised),
@@ -182,7 +221,8 @@ evidence evidence_of(const run_record& bare, const run_record& seawall) {
           .overloaded = overload_of(seawall),
           .bare_chaos = inner_chaos_of(bare),
           .chaos = inner_chaos_of(seawall),
-          .recommendations = stand_ins_of(seawall)};
+          .recommendations = stand_ins_of(seawall),
+          .read_only = read_only_mode_of(seawall)};
 }
 
 std::vector<criterion> judge(const evidence& e) {
@@ -190,6 +230,7 @@ std::vector<criterion> judge(const evidence& e) {
   for (const isolation& i : e.dead) criteria.push_back(left_alone(i));
   if (e.dead.empty()) criteria.push_back({"a dependency dies", "at least once", "never", false});
   judge_recommendations(e, criteria);
+  judge_read_only(e, criteria);
   judge_overload(e, criteria);
   judge_chaos(e, criteria);
   criteria.push_back(bounded(e));

@@ -26,6 +26,7 @@ struct evidence {
   std::optional<inner_chaos> bare_chaos;
   std::optional<inner_chaos> chaos;          ///< with seawall
   std::optional<stand_ins> recommendations;  ///< with seawall
+  std::optional<read_only_mode> read_only;   ///< with seawall
 };
 
 evidence evidence_of(const run_record& bare, const run_record& seawall);
@@ -40,7 +41,8 @@ struct criterion {
 /// On top of the checkout's deadline: the way to the shop and back, and a scheduler with other things to do.
 inline constexpr std::chrono::milliseconds latency_tolerance{150};
 
-/// Who is not to get a product page must know it by then: a quarter of what such a visitor would wait.
+/// Who is not to get a product page, or may not order, must know it by then: a quarter of what somebody who
+/// browses would wait.
 inline constexpr std::chrono::milliseconds refusal_bound = browser_patience / 4;
 
 std::vector<criterion> judge(const evidence& e);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "shop_stats.hpp"
 #include <fmt/format.h>
 
 namespace drill {
@@ -19,7 +20,8 @@ per_dependency<bool> degraded_in(std::string_view header) {
 
 outcome outcome_of(const http_reply& reply) {
   if (reply.ok()) return reply.degraded.empty() ? outcome::full : outcome::degraded;
-  return reply.status == 503 && reply.retry_after ? outcome::refused : outcome::error;
+  if (reply.status != 503 || !reply.retry_after) return outcome::error;
+  return reply.service_level == name_of(level_view::read_only) ? outcome::turned_away : outcome::refused;
 }
 
 }  // namespace

@@ -20,12 +20,13 @@
 namespace drill {
 
 enum class outcome : std::uint8_t {
-  full,      ///< answered
-  degraded,  ///< answered, without one or more dependencies
-  error,     ///< the customer saw an error page
-  refused,   ///< likewise, and it said when to come back
-  gave_up,   ///< no answer within the customer's patience
-  not_sent,  ///< nobody was left to send it: everyone was waiting
+  full,         ///< answered
+  degraded,     ///< answered, without one or more dependencies
+  error,        ///< the customer saw an error page
+  refused,      ///< likewise, and it said when to come back
+  turned_away,  ///< likewise, and it said that the shop is read-only: no failure, but a decision
+  gave_up,      ///< no answer within the customer's patience
+  not_sent,     ///< nobody was left to send it: everyone was waiting
 };
 
 constexpr bool is_answered(outcome o) { return o == outcome::full || o == outcome::degraded; }

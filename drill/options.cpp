@@ -88,10 +88,10 @@ std::variant<options, help_wanted, usage_error> parse_options(std::span<const st
 std::string_view usage() {
   return R"(usage: seawall_drill [flags]
 
-Runs a small web shop of real processes on loopback, breaks its dependencies one after the other, sends it
-four times the load that it can serve, makes its own calls fail, and compares a bare shop with one that
-uses seawall in the same timeline. Takes about two and a half minutes. Exit status: 0 if every criterion is met, 1 if one is not, 2
-for a wrong command line, 130 if interrupted.
+Runs a small web shop of real processes on loopback, breaks its dependencies one after the other, makes its
+own calls fail, tells it to take no orders, sends it four times the load that it can serve, and compares a
+bare shop with one that uses seawall in the same timeline. Takes not quite three minutes. Exit status: 0 if
+every criterion is met, 1 if one is not, 2 for a wrong command line, 130 if interrupted.
 
   --quick         about 40 seconds in all
   --rate N        checkouts offered per second, 50 to 250 (default 150)

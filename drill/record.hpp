@@ -31,6 +31,8 @@ struct shop_sample {
 struct played_act {
   act what;
   time_span when;  ///< as it was, not as it was planned
+  time_span in_force =
+      {};  ///< of it, what was there when everybody had been told, until they were told otherwise
 };
 
 struct run_record {

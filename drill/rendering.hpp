@@ -25,6 +25,9 @@ inline constexpr int overload_factor = 4;
 /// Product pages asked for in that act, besides `checkouts_per_s`.
 int browsing_per_s(int checkouts_per_s);
 
+/// Product pages asked for where there is time for all of them and for the checkouts.
+inline constexpr int leisurely_browsing_per_s = 40;
+
 /// Workers, each with one page at a time; first come, first served, for ever if need be.
 ///
 /// They sleep instead of rendering, so that the capacity is the same on a machine of any speed: a page is

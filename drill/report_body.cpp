@@ -12,7 +12,8 @@ std::string_view report_body() {
 
 <h2>Checkouts answered</h2>
 <p class="note">Share of the customers who came in each step and got an answer, full or degraded, before
-they lost patience. Shaded: a dependency is in trouble, too many come, or the storefront hurts itself.</p>
+they lost patience. Shaded: a dependency is in trouble, too many come, the storefront hurts itself, or is told
+to take no orders; whoever is turned away for that is left out.</p>
 <div id="availability"></div>
 
 <h2>What customers got</h2>
@@ -40,6 +41,9 @@ seawall's circuit breaker.</p>
 <h2>Chaos inside</h2>
 <div id="chaos"></div>
 
+<h2>Read-only by hand</h2>
+<div id="read-only"></div>
+
 <h2>Act by act</h2>
 <div class="wide" id="acts"></div>
 
@@ -55,7 +59,9 @@ render workers: checkout before browsing. Threads, queues, workers and load are 
 crash is SIGKILL and a new process on the same port. The workers sleep for as long as a page is to take, so that
 four times their capacity is the same on a machine of any speed. In one act the
 storefronts hurt themselves: seawall's <code>chaos</code> is the innermost layer of the pipelines for inventory and
-recommendations, and stands in front of the same bare calls. Customers come at a fixed rate however
+recommendations, and stands in front of the same bare calls. In another
+one the level of service is set by hand: seawall's <code>require_writable</code> is the outermost layer of a
+checkout, and browsing has none; the bare storefront has no such mode. Customers come at a fixed rate however
 slow the shop is, and a request that could not even be sent counts as unanswered.</p>
 <p>Double charges are counted in the books of the payment process, by order. The rate of attempts at a dead
 dependency counts from the first sample (ten a second) that shows its breaker open to the end of the act,

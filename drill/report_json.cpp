@@ -24,6 +24,7 @@ void write(json_writer& w, time_span when) {
 void write(json_writer& w, const figures& f) {
   w.object([&] {
     write(w, f.when);
+    w.member("turned_away", f.turned_away);
     w.member("offered", f.offered);
     w.member("full", f.full);
     w.member("degraded", f.degraded);
@@ -56,15 +57,18 @@ void write_acts(json_writer& w, const run_record& r) {
   });
 }
 
+template <class State>
+void write(json_writer& w, const band<State>& b) {
+  w.object([&] {
+    w.member("state", name_of(b.state));
+    write(w, b.when);
+  });
+}
+
 void write_breakers(json_writer& w, const run_record& r) {
   w.object([&] {
     for (const dependency d : all_dependencies) {
-      w.key(name_of(d)).array_of(breaker_bands(r, d), [&](const breaker_band& b) {
-        w.object([&] {
-          w.member("state", name_of(b.state));
-          write(w, b.when);
-        });
-      });
+      w.key(name_of(d)).array_of(breaker_bands(r, d), [&](const auto& b) { write(w, b); });
     }
   });
 }
@@ -109,6 +113,24 @@ void write(json_writer& w, const stand_ins& s) {
   });
 }
 
+void write(json_writer& w, const read_only_mode& m) {
+  w.object([&] {
+    w.member("act", m.act);
+    w.member("came", m.came);
+    w.member("turned_away", m.turned_away);
+    w.member("charged", m.charged);
+    w.member("p99_ms", milliseconds(m.p99));
+    w.member("outside", m.outside);
+    w.key("checkout");
+    write(w, m.checkout);
+    w.key("browsing");
+    write(w, m.browsing);
+    w.member("next", m.next);
+    w.key("after");
+    write(w, m.after);
+  });
+}
+
 void write_books(json_writer& w, const run_record& r) {
   const reconciliation found = reconcile(r);
   w.object([&] {
@@ -133,6 +155,7 @@ void write(json_writer& w, const run_record& r, microseconds step) {
     w.key("series").array_of(figures_over_time(r, step), [&](const figures& f) { write(w, f); });
     w.key("breakers");
     write_breakers(w, r);
+    w.key("levels").array_of(level_bands(r), [&](const auto& b) { write(w, b); });
     if (const auto o = overload_of(r)) {
       w.key("overload");
       write(w, *o);
@@ -144,6 +167,10 @@ void write(json_writer& w, const run_record& r, microseconds step) {
     if (const auto s = stand_ins_of(r)) {
       w.key("recommendations");
       write(w, *s);
+    }
+    if (const auto m = read_only_mode_of(r)) {
+      w.key("read_only");
+      write(w, *m);
     }
     w.key("payments");
     write_books(w, r);

@@ -177,7 +177,7 @@ function drawAvailability() {
 function drawOutcomes() {
   const host = place('outcomes');
   legend(host, [['full answer', 'seawall'], ['degraded answer', 'degraded'], ['error page', 'error'],
-                ['no answer', 'silence']]);
+                ['no answer', 'silence'], ['turned away on purpose', 'half-open']]);
   const top = Math.ceil(data.rate_per_s * 1.15 / 25) * 25;
   const rate = (...names) => f => names.reduce((sum, n) => sum + f[n], 0) / (f.end_s - f.begin_s);
   for (const r of runs) {
@@ -185,13 +185,14 @@ function drawOutcomes() {
     const c = new Chart(host, {height: 105, scale: v => v / top, ticks: [0, data.rate_per_s],
                                format: v => v + '/s'});
     const heights = [() => 0, rate('full'), rate('full', 'degraded'), rate('full', 'degraded', 'errors'),
-                     rate('full', 'degraded', 'errors', 'unanswered')];
-    ['seawall', 'degraded', 'error', 'silence'].forEach(
+                     rate('full', 'degraded', 'errors', 'unanswered'),
+                     rate('full', 'degraded', 'errors', 'unanswered', 'turned_away')];
+    ['seawall', 'degraded', 'error', 'silence', 'half-open'].forEach(
         (colour, i) => c.area(r.series, heights[i], heights[i + 1], colour));
     c.hover(i => {
       const f = at(r, i);
       return [`full       ${f.full}`, `degraded   ${f.degraded}`, `error page ${f.errors}`,
-              `no answer  ${f.unanswered}`].join('\n');
+              `no answer  ${f.unanswered}`, `turned away ${f.turned_away}`].join('\n');
     });
   }
 }
@@ -305,6 +306,32 @@ function drawChaos() {
       ['no answer', 'silence', f => shareOf(f, g => g.unanswered)]], r => r.chaos.checkout);
 }
 
+function drawReadOnly() {
+  const host = place('read-only');
+  if (!runs.every(r => r.read_only)) return host.append('There was no such act.');
+  const m = data.seawall.read_only;
+  const levels = data.seawall.levels.map(l => `${l.state} until ${l.end_s.toFixed(1)} s`).join(', ');
+  host.append(html('p', {class: 'note'},
+      `With seawall, ${m.turned_away} of ${m.came} checkouts in the midst of the act were turned away and ` +
+      `told when to come back, p99 ${ms(m.p99_ms)}; ${m.charged} of them were charged. The bare storefront ` +
+      `has no such mode: to it the act is a calm one. Level of service: ${levels}.`));
+  const of = (visitors, count) => mode => {
+    const f = mode[visitors], all = f.offered + f.turned_away;
+    return all ? count(f) / all : 0;
+  };
+  const readOnly = r => r.read_only;
+  bars(host, 'Checkouts', [
+      ['answered', 'seawall', of('checkout', f => f.full + f.degraded)],
+      ['turned away, told when to come back', 'half-open', of('checkout', f => f.turned_away)],
+      ['error page', 'error', of('checkout', f => f.errors)],
+      ['no answer', 'silence', of('checkout', f => f.unanswered)]], readOnly);
+  bars(host, 'Product pages', [
+      ['answered', 'seawall', of('browsing', f => f.full + f.degraded)],
+      ['refused or turned away', 'half-open', of('browsing', f => f.refused + f.turned_away)],
+      ['error page', 'error', of('browsing', f => f.errors - f.refused)],
+      ['no answer', 'silence', of('browsing', f => f.unanswered)]], readOnly);
+}
+
 function table(host, heads, rows) {
   const cell = (tag, c) =>
       Array.isArray(c) ? html(tag, {class: c[1], colspan: c[2] || 1}, c[0]) : html(tag, {}, c);
@@ -343,6 +370,7 @@ drawAttempts();
 drawRecommendations();
 drawOverload();
 drawChaos();
+drawReadOnly();
 drawActs();
 drawCriteria();
 )js";

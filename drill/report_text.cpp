@@ -127,6 +127,47 @@ std::string chaos_table(const run_record& bare, const run_record& seawall) {
          "seawall, retries are calls too. A wrong answer looks right: it counts as an answer in both.\n\n";
 }
 
+struct read_only_row {
+  std::string_view what;
+  std::string (*value)(const read_only_mode&);
+};
+
+constexpr std::array read_only_rows{
+    read_only_row{"checkouts that came in the midst of it",
+                  [](const read_only_mode& m) { return fmt::format("{}", m.came); }},
+    read_only_row{"  turned away, told when to come back",
+                  [](const read_only_mode& m) { return fmt::format("{}", m.turned_away); }},
+    read_only_row{"  charged", [](const read_only_mode& m) { return fmt::format("{}", m.charged); }},
+    read_only_row{"  p99 until they knew", [](const read_only_mode& m) { return time_text(m.p99); }},
+    read_only_row{"product pages answered",
+                  [](const read_only_mode& m) { return share_text(m.browsing, m.browsing.availability()); }},
+    read_only_row{"checkouts answered in the next act",
+                  [](const read_only_mode& m) { return share_text(m.after, m.after.availability()); }},
+};
+
+std::string levels(const run_record& r) {
+  std::string text;
+  for (const band<level_view>& b : level_bands(r)) {
+    text += fmt::format("{}{} until {}", text.empty() ? "" : ", ", name_of(b.state), time_text(b.when.end));
+  }
+  return text;
+}
+
+std::string read_only_table(const run_record& bare, const run_record& seawall) {
+  const auto b = read_only_mode_of(bare);
+  const auto s = read_only_mode_of(seawall);
+  if (!b || !s) return {};
+  std::string text = fmt::format("{:<40} {:>7} {:>8}\n", s->act, "bare", "seawall");
+  for (const read_only_row& row : read_only_rows) {
+    text += fmt::format("  {:<38} {:>7} {:>8}\n", row.what, row.value(*b), row.value(*s));
+  }
+  return text +
+         fmt::format(
+             "The bare storefront has no such mode: to it the act is a calm one. With seawall, whoever is "
+             "turned away on\npurpose counts here alone. Level of service: {}.\n\n",
+             levels(seawall));
+}
+
 std::string recommendations(const run_record& r) {
   const auto s = stand_ins_of(r);
   if (!s) return {};
@@ -181,8 +222,8 @@ std::string summary(const run_record& bare, const run_record& seawall) {
       "\n(error pages are not answers), from the moment at which the request was to be sent. sick/s: attempts per"
       "\nsecond that the storefront sent to the dependency in trouble.\n\n",
       std::chrono::duration<double>(customer_patience).count());
-  return text + overload_table(bare, seawall) + chaos_table(bare, seawall) + orders(bare) + orders(seawall) +
-         queue(seawall) + recommendations(seawall);
+  return text + overload_table(bare, seawall) + chaos_table(bare, seawall) + read_only_table(bare, seawall) +
+         orders(bare) + orders(seawall) + queue(seawall) + recommendations(seawall);
 }
 
 std::string verdicts(const std::vector<criterion>& criteria) {

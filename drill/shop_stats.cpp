@@ -13,6 +13,11 @@ std::string_view name_of(breaker_view b) {
   return names[static_cast<std::size_t>(b)];
 }
 
+std::string_view name_of(level_view l) {
+  constexpr std::array<std::string_view, 4> names{"none", "full", "no recommendations", "read-only"};
+  return names[static_cast<std::size_t>(l)];
+}
+
 chaos_stats chaos_stats::operator-(const chaos_stats& before) const {
   return {.calls = calls - before.calls,
           .failures = failures - before.failures,
@@ -34,8 +39,9 @@ std::string to_words(const shop_stats& s) {
                        s.payments_in_queue, s.rendering.count());
   const chaos_stats& c = s.chaos;
   words += fmt::format("{} {} {} {} {} ", c.calls, c.failures, c.delays, c.hangs, c.wrong_answers);
+  words += fmt::format("{} {} {} ", s.recommendations.fresh, s.recommendations.stale, s.recommendations.none);
   return words +
-         fmt::format("{} {} {}", s.recommendations.fresh, s.recommendations.stale, s.recommendations.none);
+         fmt::format("{} {:d} {}", static_cast<int>(s.service.level), s.service.by_hand, s.service.changes);
 }
 
 std::optional<shop_stats> shop_stats_from_words(std::string_view words) {
@@ -57,6 +63,10 @@ std::optional<shop_stats> shop_stats_from_words(std::string_view words) {
   if (!(in >> c.calls >> c.failures >> c.delays >> c.hangs >> c.wrong_answers)) return std::nullopt;
   recommendation_stats& k = s.recommendations;
   if (!(in >> k.fresh >> k.stale >> k.none)) return std::nullopt;
+  int level = -1;
+  if (!(in >> level >> s.service.by_hand >> s.service.changes)) return std::nullopt;
+  if (level < 0 || level > static_cast<int>(level_view::read_only)) return std::nullopt;
+  s.service.level = static_cast<level_view>(level);
   return s;
 }
 

@@ -18,6 +18,11 @@ enum class breaker_view : std::uint8_t { absent, closed, half_open, open };
 
 std::string_view name_of(breaker_view b);
 
+/// The levels of service of the storefront that has some, the best one first.
+enum class level_view : std::uint8_t { absent, full, no_recommendations, read_only };
+
+std::string_view name_of(level_view l);
+
 struct dependency_stats {
   std::uint64_t attempts = 0;  ///< requests sent to it, first tries, repeats and probes alike
   breaker_view breaker = breaker_view::absent;
@@ -50,6 +55,15 @@ struct recommendation_stats {
   friend bool operator==(const recommendation_stats&, const recommendation_stats&) = default;
 };
 
+/// How much of itself the storefront serves.
+struct level_stats {
+  level_view level = level_view::absent;
+  bool by_hand = false;       ///< somebody has set it
+  std::uint64_t changes = 0;  ///< of the level
+
+  friend bool operator==(const level_stats&, const level_stats&) = default;
+};
+
 struct shop_stats {
   per_dependency<dependency_stats> of = {};
   std::uint64_t payments_queued = 0;    ///< accepted for later capture
@@ -59,6 +73,7 @@ struct shop_stats {
   std::chrono::microseconds rendering{0};  ///< render workers' time, for whomever
   chaos_stats chaos = {};
   recommendation_stats recommendations = {};
+  level_stats service = {};
 
   friend bool operator==(const shop_stats&, const shop_stats&) = default;
 };

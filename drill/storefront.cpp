@@ -16,8 +16,17 @@ std::uint64_t number_in(const httplib::Request& request, const char* name) {
   return std::strtoull(request.get_param_value(name).c_str(), nullptr, 10);
 }
 
+/// No failure: the shop knows what it does, and says so.
+void turn_away(httplib::Response& response) {
+  response.status = 503;
+  response.set_header("Retry-After", "5");
+  response.set_header("Service-Level", std::string(name_of(level_view::read_only)));
+  response.set_content("no orders for the moment, but do look around\n", "text/plain");
+}
+
 void answer_customer(const shop& s, const httplib::Request& request, httplib::Response& response) {
   const checkout_answer a = s.checkout(number_in(request, "order"));
+  if (a.read_only) return turn_away(response);
   response.status = a.accepted ? 200 : 502;
   std::string degraded;
   for (const dependency d : all_dependencies) {
@@ -52,9 +61,15 @@ int serve_storefront(std::span<const std::string_view> arguments) {
 
 std::string obey(const shop& s, std::string_view words) {
   if (words == "stats") return to_words(s.stats());
-  if (words != "chaos on" && words != "chaos off") return "unknown";
-  s.switch_chaos(words == "chaos on");
-  return "done";
+  const auto turn = [words](const std::function<void(bool)>& mode, bool on) -> std::string {
+    if (!mode) return std::string(no_such_mode);
+    mode(on);
+    return "done";
+  };
+  if (words == "chaos on" || words == "chaos off") return turn(s.switch_chaos, words == "chaos on");
+  if (words == "read-only on" || words == "read-only off")
+    return turn(s.switch_read_only, words == "read-only on");
+  return "unknown";
 }
 
 void run_storefront(std::uint16_t port, const shop& s) {

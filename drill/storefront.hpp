@@ -32,9 +32,13 @@ struct shop {
   std::function<product_answer(std::uint64_t article)> browse;
   std::function<shop_stats()> stats;
   std::function<void(bool on)> switch_chaos;
+  std::function<void(bool on)> switch_read_only = {};  // empty: it has no such mode
 };
 
-/// What the driver hears: "done" after "chaos on" or "chaos off", the statistics after "stats".
+inline constexpr std::string_view no_such_mode = "no such mode";
+
+/// What the driver hears: the statistics after "stats", "done" after "chaos on" or "off" and "read-only on" or
+/// "off", `no_such_mode` if the storefront has none of that.
 std::string obey(const shop& s, std::string_view words);
 
 /// Answers customers and driver. Does not return.

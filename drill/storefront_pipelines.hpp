@@ -16,6 +16,7 @@
 #include "payment_queue.hpp"
 #include "rendering.hpp"
 #include "seawall/seawall.hpp"
+#include "shop_stats.hpp"
 #include "storefront.hpp"
 #include <fmt/format.h>
 
@@ -69,6 +70,15 @@ inline seawall::cache_options<page_part> keeping_recommendations() {
           .size = [](const page_part& p) { return sizeof(page_part) + p->size(); }};
 }
 
+// By the names under which statistics show them. Nothing but a hand moves them: no signal is connected.
+inline seawall::degradation_options levels_of_service() {
+  const auto name = [](level_view l) { return std::string(name_of(l)); };
+  return {.name = "storefront",
+          .levels = {{.name = name(level_view::full)},
+                     {.name = name(level_view::no_recommendations)},
+                     {.name = name(level_view::read_only), .read_only = true}}};
+}
+
 /// The last stock level that inventory told, less what has been sold on the strength of it.
 class last_known_stock {
  public:
@@ -110,6 +120,8 @@ struct resources {
   std::atomic<std::uint64_t> bestsellers{0};  // shown for want of recommendations, also of old ones
   payment_queue pending{4096};
   seawall::bulkhead rendering{limit_for_rendering()};
+  seawall::degradation service{levels_of_service()};
+  seawall::feature_gate recommends{service, {.name = "recommendations", .up_to_level = 0}};
   seawall::chaos faults;  // off
   renderer pages;
 };
@@ -117,6 +129,13 @@ struct resources {
 // Innermost: time-out, breaker and retry take it for the dependency.
 inline auto made_up(resources& r, dependency d) {
   return seawall::inject(r.faults, page_part(wrong_answer_of(d)));
+}
+
+/// A whole checkout. Browsing writes nothing, and has no such layer.
+inline auto ordering(resources& r) {
+  return seawall::compose(                   //
+      seawall::require_writable(r.service),  // outermost: who is turned away has cost nobody anything
+      seawall::deadline({.name = "checkout", .after = checkout_deadline}));
 }
 
 // The three dependencies together leave something of the checkout's deadline.
@@ -151,6 +170,7 @@ inline auto recommending(resources& r) {
   };
   return seawall::compose(                          // not worth a second try
       seawall::fallback(bestsellers),               // for an article that nobody has asked for before
+      seawall::degrade(r.recommends),               // the first thing to be left out
       seawall::cached(r.kept_recommendations),      // an old answer rather than none; outside the breaker
       seawall::breaker(r.recommendations_breaker),  //
       seawall::attempt_timeout({.after = 120ms}),   //

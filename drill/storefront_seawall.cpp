@@ -103,10 +103,15 @@ absl::Status add_part(checkout_answer& answer, const seawall::attempt& a, const 
   return part.status();
 }
 
+/// For the level of service. A part that is left out for it has a stand-in, and does not fail.
+bool turned_away(const absl::Status& s) {
+  const auto rejection = seawall::rejection_of(s);
+  return rejection && rejection->why == seawall::reason::degraded;
+}
+
 std::function<checkout_answer(std::uint64_t)> checking_out(resources& r) {
   return [&r, reserve = reserving(r), pay = paying(r), recommend = recommending(r), render = rendering(r),
-          whole = seawall::compose(seawall::deadline({.name = "checkout", .after = checkout_deadline}))](
-             std::uint64_t number) {
+          whole = ordering(r)](std::uint64_t number) {
     using enum dependency;
     const purchase p(number);
     checkout_answer answer;
@@ -118,6 +123,7 @@ std::function<checkout_answer(std::uint64_t)> checking_out(resources& r) {
       return s;
     });
     answer.accepted = done.ok();
+    answer.read_only = turned_away(done);
     return answer;
   };
 }
@@ -129,6 +135,13 @@ std::function<product_answer(std::uint64_t)> browsing(resources& r) {
   };
 }
 
+level_stats level_of(const seawall::degradation& service) {
+  const seawall::degradation_snapshot now = service.snapshot();
+  return {.level = static_cast<level_view>(now.level + 1),  // full is level 0
+          .by_hand = now.by_hand,
+          .changes = now.transitions};
+}
+
 shop_stats stats_of(const resources& r) {
   const payment_queue::counts c = r.pending.count();
   shop_stats s{.payments_queued = c.queued,
@@ -136,7 +149,8 @@ shop_stats stats_of(const resources& r) {
                .payments_refused = c.refused,
                .payments_in_queue = c.in_queue,
                .rendering = r.pages.spent(renderer::clock::now()),
-               .chaos = chaos_stats_of(r.faults)};
+               .chaos = chaos_stats_of(r.faults),
+               .service = level_of(r.service)};
   const seawall::cache_snapshot kept = r.kept_recommendations.snapshot();
   s.recommendations = {.fresh = kept.hits, .stale = kept.stale_if_error, .none = r.bestsellers};
   s.of[dependency::inventory] = {r.inventory.attempts(), view_of(r.inventory_breaker)};
@@ -150,10 +164,14 @@ shop_stats stats_of(const resources& r) {
 void run_seawall_storefront(const storefront_ports& ports, std::uint64_t seed) {
   resources r(ports, seed);
   for (int i = 0; i < 2; ++i) std::thread([&r] { capture_pending(r); }).detach();
+  const auto switch_read_only = [&r](bool on) {
+    on ? void(r.service.set_read_only("by hand")) : r.service.release();
+  };
   run_storefront(ports.own, {.checkout = checking_out(r),
                              .browse = browsing(r),
                              .stats = [&r] { return stats_of(r); },
-                             .switch_chaos = [&r](bool on) { on ? r.faults.enable() : r.faults.disable(); }});
+                             .switch_chaos = [&r](bool on) { on ? r.faults.enable() : r.faults.disable(); },
+                             .switch_read_only = switch_read_only});
 }
 
 }  // namespace drill

@@ -51,8 +51,13 @@ std::string headline(const run_record& r, microseconds planned_length) {
                      length);
 }
 
+std::string level_text(const run_record& r) {
+  const level_view level = r.shop.empty() ? level_view::absent : r.shop.back().stats.service.level;
+  return level == level_view::absent ? "" : fmt::format("   level of service: {}", name_of(level));
+}
+
 std::string dependency_lines(const run_record& r, const figures& latest) {
-  std::string text = fmt::format("  {:<16} {:<10} {:>10}\n", "", "breaker", "attempts/s");
+  std::string text = fmt::format("  {:<16} {:<10} {:>10}{}\n", "", "breaker", "attempts/s", level_text(r));
   for (const dependency d : all_dependencies) {
     const breaker_view breaker = r.shop.empty() ? breaker_view::absent : r.shop.back().stats.of[d].breaker;
     text +=
@@ -144,8 +149,8 @@ bool terminal_fits() {
 std::string live_table(const run_record& so_far, const run_record* bare, microseconds planned_length) {
   const figures latest = last_second(so_far);
   std::string text =
-      headline(so_far, planned_length) + dependency_lines(so_far, latest) + "\n" +
-      checkout_lines(so_far, latest) + browsing_line(so_far) + "\n" +
+      headline(so_far, planned_length) + dependency_lines(so_far, latest) + checkout_lines(so_far, latest) +
+      browsing_line(so_far) +
       fmt::format("    {:<26} {:>8} {:>8}\n", "checkouts answered", "bare", bare ? "seawall" : "");
   const std::size_t acts = std::max(so_far.acts.size(), bare != nullptr ? bare->acts.size() : 0);
   for (std::size_t i = 0; i < acts; ++i) text += act_line(i, so_far, bare);
@@ -167,6 +172,8 @@ std::string progress_line(const run_record& so_far) {
     const breaker_view breaker = so_far.shop.back().stats.of[d].breaker;
     if (breaker != breaker_view::closed) line += fmt::format("  {} {}", name_of(d), name_of(breaker));
   }
+  const level_view level = so_far.shop.back().stats.service.level;
+  if (level != level_view::full) line += fmt::format("  level {}", name_of(level));
   return line;
 }
 

@@ -24,7 +24,8 @@ act calm(std::string_view title, milliseconds lasts) { return {.title = std::str
 // A hang lasts longer than a customer waits, or its end would answer everybody. The only trouble of the
 // recommendations, the one optional dependency, is to be slow: nobody can say that bare checkout fails
 // because it was too naive to do without them. Inventory and payment it cannot do without. Chaos comes when
-// both storefronts are well, or the bare one would be charged with what is left of the trouble before.
+// both storefronts are well, or the bare one would be charged with what is left of the trouble before. So
+// does the hand on the level of service. The bare one has no such levels: to it that act is a calm one.
 std::vector<act> timeline(pace p) {
   const auto pick = [p](length l) { return p == pace::quick ? l.quick : l.full; };
   using enum dependency;
@@ -40,6 +41,8 @@ std::vector<act> timeline(pace p) {
       calm("payment back", pick({5000ms, 1000ms})),
       {"inventory killed", trouble::killed, inventory, {}, pick({7000ms, 1400ms})},
       calm("inventory restarted", pick({7000ms, 1400ms})),
+      {"read-only by hand", trouble::read_only, {}, {}, pick({4000ms, 1000ms})},
+      calm("orders again", pick({2000ms, 600ms})),
       {"four times the load", trouble::overload, {}, {}, pick({6000ms, 2000ms})},
       calm("crowd gone", pick({3500ms, 800ms})),
   };

@@ -16,11 +16,12 @@ namespace drill {
 
 enum class trouble : std::uint8_t {
   none,
-  faulty,    ///< the process runs and does what `act::does` says
-  hung,      ///< SIGSTOP, and SIGCONT at the end of the act
-  killed,    ///< SIGKILL, and a new process on the same port at the end of the act
-  overload,  ///< nothing is wrong with anybody, but far too many come
-  chaos,     ///< the storefront's own calls suffer before they are sent
+  faulty,     ///< the process runs and does what `act::does` says
+  hung,       ///< SIGSTOP, and SIGCONT at the end of the act
+  killed,     ///< SIGKILL, and a new process on the same port at the end of the act
+  overload,   ///< nothing is wrong with anybody, but far too many come
+  chaos,      ///< the storefront's own calls suffer before they are sent
+  read_only,  ///< nothing is wrong with anybody, but somebody has told the storefront to take no orders
 };
 
 struct act {
@@ -40,8 +41,8 @@ constexpr bool has_victim(trouble t) {
 constexpr bool is_dead(trouble t) { return t == trouble::hung || t == trouble::killed; }
 
 enum class pace : std::uint8_t {
-  full,   ///< about 73 seconds for each run
-  quick,  ///< about 17 seconds for each run
+  full,   ///< about 80 seconds for each run
+  quick,  ///< about 19 seconds for each run
 };
 
 std::vector<act> timeline(pace p);

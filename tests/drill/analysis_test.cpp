@@ -263,6 +263,92 @@ TEST_CASE("stand-ins: what was shown in the act for want of new recommendations,
   CHECK(s->told_in_all == 2);  // who came after the last act is not the run's
 }
 
+TEST_CASE("figures: who is turned away on purpose is neither served nor failed, and no quick answer") {
+  run_record r;
+  r.customers = {came(0s, 2ms, outcome::turned_away), came(1ms, 30ms, outcome::full),
+                 came(2ms, 9ms, outcome::error)};
+  const figures f = figures_within(r, {0s, 1s});
+  CHECK(f.turned_away == 1);
+  CHECK(f.offered == 2);
+  CHECK(f.errors == 1);
+  CHECK(f.refused == 0);
+  CHECK(f.availability() == doctest::Approx(0.5));
+  CHECK(percentile({f.p50, f.p99_of_failed, f.p99_of_all}, 0) == 9ms);
+  CHECK(figures_ended_within(r, {2ms, 3ms}).turned_away == 1);
+  r.customers.resize(1);
+  CHECK_FALSE(figures_within(r, {0s, 1s}).has_latency());
+}
+
+TEST_CASE("read-only: judged are those who came when the storefront had been told, and left it time") {
+  run_record r;
+  r.acts = {played(trouble::none, 0s, 1s), played(trouble::read_only, 1s, 3s), played(trouble::none, 3s, 4s)};
+  r.acts[1].in_force = {1100ms, 2900ms};
+  r.acts[2].what.title = "orders again";
+  r.customers = {came(1050ms, 30ms, outcome::full, 1),        // nobody had told the storefront
+                 came(1100ms, 5ms, outcome::turned_away, 2),  //
+                 came(2499ms, 7ms, outcome::turned_away, 3),  //
+                 came(2s, 900ms, outcome::error, 4),          // not told why
+                 came(2500ms, 400ms, outcome::full, 5),       // perhaps looked at when it was over
+                 came(3s, 30ms, outcome::full, 6)};
+  r.browsers = {came(999ms, 1ms, outcome::error), came(1s, 80ms, outcome::full)};
+  r.audit.orders = {1, 3, 5, 6};
+  const auto m = read_only_mode_of(r);
+  REQUIRE(m.has_value());
+  CHECK(m->act == "act");
+  CHECK(m->came == 3);
+  CHECK(m->turned_away == 2);
+  CHECK(m->charged == 1);
+  CHECK(m->p99 == 900ms);
+  CHECK(m->outside == 0);
+  CHECK(m->checkout.turned_away == 2);
+  CHECK(m->checkout.offered == 3);
+  CHECK(m->browsing.offered == 1);
+  CHECK(m->next == "orders again");
+  CHECK(m->after.full == 1);
+}
+
+TEST_CASE("read-only: turned away before and after the act, but not by what came over its edges") {
+  run_record r;
+  r.acts = {played(trouble::none, 0s, 1s), played(trouble::read_only, 1s, 2s), played(trouble::none, 2s, 3s)};
+  r.acts[1].in_force = {1s, 2s};
+  r.customers = {came(990ms, 10ms, outcome::turned_away),   // the mode was on when the answer came
+                 came(990ms, 9ms, outcome::turned_away),    // it was not
+                 came(1999ms, 20ms, outcome::turned_away),  // it was when the customer came
+                 came(2s, 20ms, outcome::turned_away)};     // it was not
+  CHECK(read_only_mode_of(r)->outside == 2);
+}
+
+TEST_CASE("read-only: an act that is the last one, that has only begun, and a run without one") {
+  run_record r;
+  r.acts = {played(trouble::read_only, 0s, 1s)};
+  r.customers = {came(0s, 1ms, outcome::turned_away)};
+  const auto m = read_only_mode_of(r);
+  REQUIRE(m.has_value());
+  CHECK(m->came == 0);
+  CHECK(m->after.offered == 0);
+  CHECK_FALSE(has_victim(trouble::read_only));
+  CHECK_FALSE(read_only_mode_of(one_outage()).has_value());
+}
+
+TEST_CASE("level bands: as sampled, until the end of the run") {
+  run_record r;
+  r.acts = {played(trouble::read_only, 0s, 1s)};
+  const auto at = [](microseconds t, level_view level) {
+    shop_sample s{.at = t, .stats = {}};
+    s.stats.service.level = level;
+    return s;
+  };
+  using enum level_view;
+  r.shop = {at(0s, full), at(100ms, read_only), at(200ms, read_only), at(900ms, full), at(1s, read_only)};
+  const auto bands = level_bands(r);
+  REQUIRE(bands.size() == 3);
+  CHECK(bands[0].when.end == 100ms);
+  CHECK(bands[1].state == read_only);
+  CHECK(bands[1].when.end == 900ms);
+  CHECK(bands[2].state == full);
+  CHECK(bands[2].when.end == 1s);
+}
+
 TEST_CASE("reconciliation: charged without an order, and accepted but never charged") {
   run_record r;
   r.customers = {came(0s, 1ms, outcome::full, 1), came(0s, 1ms, outcome::degraded, 2),

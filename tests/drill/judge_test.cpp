@@ -54,6 +54,19 @@ stand_ins stood_in() {
           .told_in_all = 180};
 }
 
+read_only_mode closed() {
+  read_only_mode m{.act = "read-only by hand",
+                   .came = 50,
+                   .turned_away = 50,
+                   .p99 = refusal_bound,
+                   .checkout = {},
+                   .browsing = answered(99, 100),
+                   .next = "orders again",
+                   .after = answered(99, 100)};
+  m.checkout.turned_away = 60;
+  return m;
+}
+
 /// Just good enough in every respect.
 evidence sufficient() {
   evidence e;
@@ -67,6 +80,7 @@ evidence sufficient() {
   e.bare_chaos = hurt(789);
   e.chaos = hurt(990);
   e.recommendations = stood_in();
+  e.read_only = closed();
   return e;
 }
 
@@ -122,6 +136,16 @@ TEST_CASE("judge: each criterion of the chaos inside fails by a hair") {
   CHECK_FALSE(met_after([](evidence& e) { e.bare_chaos->checkout = answered(791, 1000); }));
 }
 
+TEST_CASE("judge: each criterion of the read-only mode fails by a hair") {
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only->turned_away = 49; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only->p99 += 1us; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only->charged = 1; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only->browsing = answered(98, 100); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only->browsing.turned_away = 1; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only->outside = 1; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only->after = answered(98, 100); }));
+}
+
 TEST_CASE("judge: a drill in which nothing happened proves nothing") {
   CHECK_FALSE(met_after([](evidence& e) { e.seawall = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.bare = {}; }));
@@ -131,6 +155,10 @@ TEST_CASE("judge: a drill in which nothing happened proves nothing") {
   CHECK_FALSE(met_after([](evidence& e) { e.recommendations.reset(); }));
   CHECK_FALSE(
       met_after([](evidence& e) { e.recommendations->shown = {.fresh = 100}; }));  // all were to be had
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only.reset(); }));
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only->came = e.read_only->turned_away = 0; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only->browsing = {}; }));
+  CHECK_FALSE(met_after([](evidence& e) { e.read_only->after = {}; }));
   CHECK_FALSE(met_after([](evidence& e) { e.bare_overload.reset(); }));
   CHECK_FALSE(met_after([](evidence& e) { e.overloaded.reset(); }));
   CHECK_FALSE(met_after([](evidence& e) { e.overloaded->checkout = {}; }));

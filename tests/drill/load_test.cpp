@@ -17,14 +17,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Refuses the first visitor, has no page for the second, and answers everybody else.
+/// Refuses the first visitor, has no page for the second, turns the third away on purpose, and answers
+/// everybody else.
 class choosy_server {
  public:
   explicit choosy_server(const reserved_port& port) : server_({.threads = 8, .waiting = 8, .backlog = 8}) {
     server_.Get("/product", [](const httplib::Request& request, httplib::Response& response) {
       const std::string article = request.get_param_value("article");
-      response.status = article == "1" || article == "2" ? 503 : 200;
-      if (article == "1") response.set_header("Retry-After", "1");
+      response.status = article == "1" || article == "2" || article == "3" ? 503 : 200;
+      if (article == "1" || article == "3") response.set_header("Retry-After", "1");
+      if (article == "2" || article == "3") response.set_header("Service-Level", "read-only");
     });
     server_.open(port.number());
     thread_ = std::thread([this] { server_.listen_after_bind(); });
@@ -55,7 +57,7 @@ std::ptrdiff_t ended(const std::vector<customer>& visitors, outcome how) {
 
 }  // namespace
 
-TEST_CASE("load: comes for as long as planned; a refusal that says when to come back is told from an error") {
+TEST_CASE("load: comes for as long as planned; refused and turned away on purpose are told from an error") {
   const reserved_port port;
   const choosy_server server(port);
   load_generator visitors(a_few(port));
@@ -69,7 +71,8 @@ TEST_CASE("load: comes for as long as planned; a refusal that says when to come 
   CHECK(seen.size() == 5);
   CHECK(ended(seen, outcome::refused) == 1);
   CHECK(ended(seen, outcome::error) == 1);
-  CHECK(ended(seen, outcome::full) == 3);
+  CHECK(ended(seen, outcome::turned_away) == 1);
+  CHECK(ended(seen, outcome::full) == 2);
 }
 
 TEST_CASE("load: one that is not to begin yet, or is to last no time, sends nobody") {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The storefront's pipelines in virtual time: what may come from a cache, and what must not.
+// The storefront's pipelines in virtual time: what may come from a cache, and what must not; what each level
+// of service leaves out.
 #include <string>
 #include <string_view>
 
@@ -79,6 +80,43 @@ TEST_CASE(
   CHECK(ask(clock, recommend, "6", "7", service, report) == "goes well with article 8\n");
   CHECK(service.calls == asked);
   CHECK(r.kept_recommendations.snapshot().stale_if_error == 22);
+}
+
+TEST_CASE(
+    "storefront: read-only by hand turns checkouts away before anything is asked, until it is released") {
+  virtual_clock clock;
+  resources r({}, 1);
+  const auto order = ordering(r);
+  int begun = 0;
+  const auto checkout = [&] { return ++begun, absl::OkStatus(); };
+  CHECK(run(clock, order, checkout).ok());
+  REQUIRE_FALSE(r.service.set_read_only("by hand", clock.now()).has_value());
+  CHECK(r.service.snapshot(clock.now()).level_name == name_of(level_view::read_only));
+  const auto rejection = seawall::rejection_of(run(clock, order, checkout));
+  REQUIRE(rejection.has_value());
+  CHECK(rejection->why == seawall::reason::degraded);
+  CHECK(begun == 1);
+  CHECK(run(clock, rendering(r), [] { return absl::OkStatus(); }).ok());  // browsing goes on
+  r.service.release(clock.now());
+  CHECK(run(clock, order, checkout).ok());
+  CHECK(begun == 2);
+}
+
+TEST_CASE(
+    "storefront: without recommendations there are bestsellers, nobody is asked, and orders are taken") {
+  virtual_clock clock;
+  resources r({}, 1);
+  const auto recommend = recommending(r);
+  dependency_that_counts service{"goes well with article 8\n"};
+  seawall::call_report report;
+  ask(clock, recommend, "1", "7", service, report);
+  const auto level = r.service.level_named(name_of(level_view::no_recommendations));
+  REQUIRE(level.has_value());
+  REQUIRE_FALSE(r.service.set(*level, "by hand", clock.now()).has_value());
+  CHECK(ask(clock, recommend, "2", "7", service, report) == "our bestsellers\n");
+  CHECK(report.degraded);
+  CHECK(service.calls == 1);
+  CHECK(run(clock, ordering(r), [] { return absl::OkStatus(); }).ok());
 }
 
 }  // namespace drill

@@ -37,15 +37,17 @@ TEST_CASE("words: statistics of a storefront") {
                .payments_in_queue = 1,
                .rendering = std::chrono::microseconds(1234567),
                .chaos = {.calls = 9, .failures = 8, .delays = 7, .hangs = 6, .wrong_answers = 5},
-               .recommendations = {.fresh = 12, .stale = 11, .none = 10}};
+               .recommendations = {.fresh = 12, .stale = 11, .none = 10},
+               .service = {.level = level_view::read_only, .by_hand = true, .changes = 13}};
   s.of[dependency::payment] = {77, breaker_view::half_open};
   CHECK(shop_stats_from_words(to_words(s)) == s);
-  CHECK(shop_stats_from_words("1 3 1 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0").has_value());
+  const std::string counts = " 1 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0";
+  CHECK(shop_stats_from_words("1 3" + counts + " 3 1 0").has_value());
   CHECK_FALSE(shop_stats_from_words("1 2 3").has_value());
-  CHECK_FALSE(
-      shop_stats_from_words("1 3 1 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0").has_value());  // one word is missing
-  CHECK_FALSE(shop_stats_from_words("1 4 1 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0")
-                  .has_value());  // no such state of a breaker
+  CHECK_FALSE(shop_stats_from_words("1 3" + counts + " 3 1").has_value());    // one word is missing
+  CHECK_FALSE(shop_stats_from_words("1 4" + counts + " 3 1 0").has_value());  // no such state of a breaker
+  CHECK_FALSE(shop_stats_from_words("1 3" + counts + " 4 1 0").has_value());  // no such level of service
+  CHECK_FALSE(shop_stats_from_words("1 3" + counts + " 3 2 0").has_value());  // neither by hand nor not
 }
 
 TEST_CASE("words: a storefront switches its chaos, tells its statistics, and takes no nonsense for either") {
@@ -62,6 +64,19 @@ TEST_CASE("words: a storefront switches its chaos, tells its statistics, and tak
   CHECK(obey(s, "") == "unknown");
   CHECK(switched == 2);
   CHECK(shop_stats_from_words(obey(s, "stats")) == shop_stats{.payments_queued = 4});
+}
+
+TEST_CASE("words: a storefront becomes read-only and writable again, or says that it has no such mode") {
+  bool on = false;
+  shop s;
+  CHECK(obey(s, "read-only on") == no_such_mode);
+  CHECK(obey(s, "read-only off") == no_such_mode);
+  s.switch_read_only = [&](bool now_on) { on = now_on; };
+  CHECK(obey(s, "read-only on") == "done");
+  CHECK(on);
+  CHECK(obey(s, "read-only off") == "done");
+  CHECK_FALSE(on);
+  CHECK(obey(s, "read-only") == "unknown");
 }
 
 TEST_CASE("words: the books of payment") {

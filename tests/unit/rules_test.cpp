@@ -196,6 +196,7 @@ TEST_CASE("rules: any_pipeline refuses the same orders with the same words") {
   const row rows[] = {
       {"deadline_outside_repeats", {retry_options{}, deadline_options{}}},
       {"attempt_timeout_inside_repeats", {attempt_timeout_options{}, retry_options{}}},
+      {"deadline_outside_admission", {admission_options{}, deadline_options{}}},
       {"fallback_outside_repeats", {retry_options{}, answer{.source = absl::StatusOr<int>(1)}}},
       {"fallback_outside_breaker", {circuit_breaker_options{}, answer{.source = absl::StatusOr<int>(1)}}},
       {"fallback_outside_throttle", {throttle_options{}, answer{.source = absl::StatusOr<int>(1)}}},

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The figures of docs/adaptive_limit.md: every law in front of every workload, in per cent of the best static limit for the
-// same calls; and, with `chart`, how the limit follows a server that loses half of itself and gets it back, as SVG.
+// The figures of docs/adaptive_limit.md: every law in front of every workload, in per cent of the best static
+// limit for the same calls; with `losses`, what a server that loses nearly all of itself still does, and how
+// long a start far too high lasts; with `chart`, how the limit follows a server that loses half of itself and
+// gets it back, as SVG.
 //
-//   bench_wind_limit [tuned|kept|<draw> [seeds]] > table.md        bench_wind_limit chart > chart.svg
+//   bench_wind_limit [tuned|kept|<draw>|losses [seeds]] > table.md      bench_wind_limit chart > chart.svg
 //
 // A draw is the seed of a set of workloads, such as 20261121.
 
@@ -216,6 +218,54 @@ void chart() {
   std::printf("</svg>\n");
 }
 
+/// A server that loses more of itself than half, and gets it back a minute later: answers in time in that minute.
+void losses(int seeds) {
+  std::printf(
+      "\n| servers, left | %% of what is left, from 2 s | from 10 s | from 30 s |\n|---|---|---|---|\n");
+  const std::pair<double, double> all[] = {{64, 32}, {64, 16}, {64, 8}, {64, 4}, {200, 20}, {16, 4}, {16, 2}};
+  for (const auto& [from, left] : all) {
+    workload w = open("", from, 2);
+    w.phases = {{.servers = from}, {.at = 40, .servers = left}};
+    w.seconds = 100;
+    std::vector<simulation::span> sums{{42, 100}, {50, 100}, {70, 100}};
+    for (int seed = 0; seed < seeds; ++seed) {
+      adaptive limit;
+      std::vector<simulation::span> spans{{42, 100}, {50, 100}, {70, 100}};
+      simulation(w, limit, 1000 + static_cast<std::uint64_t>(seed)).run(spans);
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i].f.goodput += spans[i].f.goodput / seeds / left;
+    }
+    std::printf("| %.0f, %.0f | %.1f | %.1f | %.1f |\n", from, left, sums[0].f.goodput, sums[1].f.goodput,
+                sums[2].f.goodput);
+  }
+}
+
+/// From an `initial_limit` of 1000 in overload: when the limit is first below c + 5 sqrt(c), in each of four runs.
+void far_too_high() {
+  for (const double c : {4.0, 16.0}) {
+    std::printf("\nc = %.0f, seconds (windows):", c);
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+      workload w = open("", c, 2);
+      w.seconds = 1500;
+      adaptive limit({.initial_limit = 1000});
+      double at = -1;
+      unsigned long long windows = 0;
+      const auto look = [&](double t) {
+        const auto seen = limit.seen();
+        if (at >= 0 || seen.settled_limit > c + 5 * std::sqrt(c)) return;
+        at = t;
+        windows = seen.windows;
+      };
+      simulation(w, limit, seed, look, 0.1).run();
+      if (at < 0) {
+        std::printf(" not within 1500;");
+      } else {
+        std::printf(" %.0f (%llu);", at, windows);
+      }
+    }
+  }
+  std::printf("\n");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -224,6 +274,11 @@ int main(int argc, char** argv) {
     return 0;
   }
   const std::string set = argc > 1 ? argv[1] : "";
+  if (set == "losses") {
+    losses(argc > 2 ? std::atoi(argv[2]) : 4);
+    far_too_high();
+    return 0;
+  }
   const int seeds = argc > 2 ? std::atoi(argv[2]) : 3;
   if (set.empty() || set == "tuned") print("Tuned on:", looked_at(), seeds);
   if (set.empty() || set == "kept") print("Kept back:", held_out(), seeds);

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_KNEE_LAW_HPP
 #define SEAWALL_CORE_KNEE_LAW_HPP
 
-// The library's own law for a limit on concurrency: it looks for the knee, the limit beyond which more calls at once are
-// only slower ones. It knows no "latency without load", which drifts in an overload that lasts; it compares what it sees at
-// the limit with what it sees a quarter below it, again and again.
+// The library's own law for a limit on concurrency: it looks for the knee, the limit beyond which more calls
+// at once are only slower ones. It knows no "latency without load", which drifts in an overload that lasts;
+// it compares what it sees at the limit with what it sees a quarter below it, again and again.
 
 #include <algorithm>
 #include <cmath>
@@ -16,20 +16,21 @@
 
 namespace seawall::core {
 
-/// How it works. Windows of calls alternate: *cruise* at the limit, *probe* a quarter below. By Little's law, throughput is
-/// calls in flight over latency: if latency has grown as much as the limit, the calls in between were of no use; if it has
-/// not grown at all, all of them were. The limit moves to where a tenth more of it gives about one per cent more throughput
-/// (`elasticity`). That is a statement about the server at this moment, and holds for any number of servers, any law of
-/// service times, and servers that get slower with each call; in a sustained overload there is nothing that could drift.
+/// How it works. Windows of calls alternate: *cruise* at the limit, *probe* a quarter below. By Little's law,
+/// throughput is calls in flight over latency: if latency has grown as much as the limit, the calls in
+/// between were of no use; if it has not grown at all, all of them were. The limit moves to where a tenth
+/// more of it gives about one per cent more throughput (`elasticity`). That is a statement about the server
+/// at this moment, and holds for any number of servers, any law of service times, and servers that get slower
+/// with each call; in a sustained overload there is nothing that could drift.
 ///
-/// The sizes of windows and steps come from the noise: a window ends when its mean is known to `precision`, a step is taken
-/// in full when it is significant, and a small one is when it is not. What is clearly too slow is answered at once, by
-/// Newton's step to the knee of a queue.
+/// The sizes of windows and steps come from the noise: a window ends when its mean is known to `precision`, a
+/// step is taken in full when it is significant, and a small one is when it is not. What is clearly too slow
+/// is answered at once, by Newton's step to the knee of a queue.
 ///
-/// The constants are statements about what is good (how much throughput a call must bring) or about statistics, not about
-/// the server: docs/adaptive_limit.md tells how little the figures depend on them.
+/// The constants are statements about what is good (how much throughput a call must bring) or about
+/// statistics, not about the server: docs/adaptive_limit.md tells how little the figures depend on them.
 ///
-/// Thread safety: none. Cost: some ten floating-point operations a call, some hundred a window.
+/// Thread safety: none. Cost: some twenty floating-point operations a call, some hundred a window.
 class knee_law {
  public:
   knee_law(double initial, limit_bounds b) : bounds_(b), settled_(initial), limit_(initial) {}
@@ -45,7 +46,7 @@ class knee_law {
     window_.add(s, probe_.latency);
     if (window_.changed()) {
       window_ = {};
-      window_.changes = 1;
+      window_.begun_anew = true;
       window_.begin = s.now;
     }
     if (complete(s.now)) conclude(s.now);
@@ -65,29 +66,32 @@ class knee_law {
   }
 
  private:
+  // What is wanted.
   static constexpr double elasticity =
       0.12;                             // of throughput to the limit, at the limit wanted, if that is large,
-  static constexpr double handful = 4;  // and half of it at a limit of so many: a few calls more cost little
-  static constexpr double margin = 0.25;     // by which a probe is below the limit
-  static constexpr double precision = 0.06;  // relative standard error of a window's mean latency
-  static constexpr double coarse = 0.15;     // the same while starting: only a doubling has to be seen
-  static constexpr double least_calls =
-      50;  // in a window; a window of nothing but equal latencies has to end, too
-  static constexpr double generations = 16;   // in a window, and half as many pass before it
-  static constexpr double most_calls = 1000;  // in a window; heavy tails are never precise
+  static constexpr double handful = 4;  // and half of it at so many: a few calls more cost little
+
+  // Windows, in calls, and when they end.
+  static constexpr double least_calls = 50;   // or nothing but equal latencies would never end
+  static constexpr double most_calls = 1000;  // heavy tails are never precise
+  static constexpr double generations = 16;   // and half as many pass before it
+  static constexpr double precision = 0.06;   // relative standard error of the mean latency
+  static constexpr double coarse = 0.15;      // the same while starting: only a doubling has to be seen
+  static constexpr double correlation = 2;    // neighbours in a queue are alike: so much less do they tell
+  static constexpr double certain = 3.0;      // standard errors, with which a cruise may end early
   static constexpr double cruise_length = 6;  // windows of a probe's length, as probing costs throughput
-  static constexpr double certain = 3.0;      // standard errors
-  static constexpr double correlation =
-      2;  // latencies of neighbours in a queue are alike: so much less do they tell
-  static constexpr double least_gain = 0.3;  // the share of a step that is taken although it may be noise
+  static constexpr double lately = 50;        // calls
+  static constexpr double sudden = 2;         // so many times as slow is a change of the server
   static constexpr double overload_share = 0.02;
-  static constexpr double farthest = 0.7;  // a step, as a logarithm: a factor of two
-  static constexpr double lately = 50;     // calls
-  static constexpr double sudden = 2;      // so many times as slow as in the probe is a change of the server
-  static constexpr int deepest = 4;
+
+  // Probes and steps.
+  static constexpr double margin = 0.25;          // by which a probe is below the limit
+  static constexpr int deepest = 4;               // times
   static constexpr double farthest_probe = 0.25;  // of the limit: what is lower cannot be compared with it
   static constexpr double deep = 0.6;             // of the limit, and less: at least twice as deep as usual
-  static constexpr double useless = 0.85;  // share(), from which on a jump down to such a probe is safe
+  static constexpr double useless = 0.85;    // share(), from which on a jump down to such a probe is safe
+  static constexpr double least_gain = 0.3;  // the share of a step that is taken although it may be noise
+  static constexpr double farthest = 0.7;    // a step, as a logarithm: a factor of two
 
   /// What a window has found out.
   struct point {
@@ -98,9 +102,9 @@ class knee_law {
 
   struct window {
     double calls = 0, overloads = 0, full = 0, sum = 0, squares = 0, in_flight = 0;
-    double changes = 0;
     double recent = 0;      // mean of the last calls, of some `lately`
     double first_look = 0;  // calls when a cruise was precise enough to look
+    bool begun_anew = false;
     instant begin;
 
     void add(const limit_sample& s, double usual) noexcept {
@@ -117,10 +121,10 @@ class knee_law {
       in_flight += s.in_flight;
       if (s.in_flight >= s.room) full += 1;
     }
-    // The server is not what it was when the window began, and what it was then no longer matters. Once a window: bursts
-    // must not keep it from ever ending.
+    // The server is not what it was when the window began, and what it was then no longer matters. Once a
+    // window: bursts must not keep it from ever ending.
     bool changed() const noexcept {
-      return changes == 0 && calls > 2 * lately && recent * calls > sudden * sum;
+      return !begun_anew && calls > 2 * lately && recent * calls > sudden * sum;
     }
     double ended() const noexcept { return calls + overloads; }
     double mean() const noexcept { return calls > 0 ? sum / calls : 0; }
@@ -143,8 +147,8 @@ class knee_law {
     if (!lasted(now)) return clearly_too_slow(now);
     const double error2 = window_.error2();
     const bool starting = phase_ == limit_phase::starting;
-    const double wanted = starting ? coarse : precision;
-    if (error2 > wanted * wanted && all < most_calls) return false;
+    const double allowed = starting ? coarse : precision;
+    if (error2 > allowed * allowed && all < most_calls) return false;
     if (starting || phase_ == limit_phase::probing || !comparable(limit_)) return true;
     if (window_.full == 0 || window_.overloaded() > overload_share) return true;
     if (window_.first_look == 0) {
@@ -155,15 +159,16 @@ class knee_law {
     }
     return all >= cruise_length * window_.first_look;
   }
-  // By Little's law, as many calls end in the time that one takes as are in flight: a generation. Where calls share
-  // processors, the short ones of a generation end first, and for some generations after a change of the limit calls look
-  // faster than they are. With windows of one generation such servers drove the limit to fifty times the best.
+  // By Little's law, as many calls end in the time that one takes as are in flight: a generation. Where calls
+  // share processors, the short ones of a generation end first, and for some generations after a change of
+  // the limit calls look faster than they are. With windows of one generation such servers drove the limit to
+  // fifty times the best.
   bool lasted(instant now) const noexcept {
     return window_.ended() >= generations * limit_ &&
            static_cast<double>((now - window_.begin).ns()) >= window_.mean();
   }
-  // That calls are slower than they are is not what a change of the limit makes believe, so this need not wait: in front of
-  // a server that has lost nearly all of itself, many generations are minutes.
+  // That calls are slower than they are is not what a change of the limit makes believe, so this need not
+  // wait: in front of a server that has lost nearly all of itself, many generations are minutes.
   bool clearly_too_slow(instant now) const noexcept {
     return phase_ == limit_phase::cruising && window_.mean() > sudden * probe_.latency &&
            comparable(limit_) && window_.error2() < coarse * coarse &&
@@ -174,13 +179,15 @@ class knee_law {
   bool comparable(double limit) const noexcept {
     return probe_.latency > 0 && probe_.limit < limit && probe_.limit >= limit * farthest_probe;
   }
-  /// By how much, as a logarithm, the limit could be higher (or must be lower) if the server is a queue at its knee.
+  /// By how much, as a logarithm, the limit could be higher (or must be lower) if the server is a queue at
+  /// its knee.
   double error(const point& p) const noexcept {
     const double apart = std::log(p.limit / std::max(probe_.limit, below(p.limit, 1)));
     return (1 - wanted(p.limit)) * apart - std::log(p.latency / probe_.latency);
   }
 
-  /// How much slower calls are than in the probe, as a share of how many more there are: 1 in a queue far above its knee.
+  /// How much slower calls are than in the probe, as a share of how many more there are: 1 in a queue far
+  /// above its knee.
   double share(const point& p) const noexcept {
     return std::log(p.latency / probe_.latency) / std::log(p.limit / probe_.limit);
   }
@@ -252,8 +259,9 @@ class knee_law {
     const bool slower_than_before =
         probe_.latency > 0 && p.limit <= probe_.limit && std::log(p.latency / probe_.latency) > farthest / 2;
     if ((slower_than_above || slower_than_before) && !doubtful_) {
-      // With fewer calls? The server has changed, and this is no baseline. Assume that it can do less, and look again: if
-      // calls have become longer by themselves, the next probe will say the same, and is believed.
+      // With fewer calls? The server has changed, and this is no baseline. Assume that it can do less, and
+      // look again: if calls have become longer by themselves, the next probe will say the same, and is
+      // believed.
       const double apart = std::log(settled_ / below(settled_, 1));
       const double step = (1 - wanted(settled_)) * apart - std::log(p.latency / probe_.latency);
       settled_ = limit_ * std::exp(std::clamp(step, -farthest, 0.0));
@@ -289,7 +297,8 @@ class knee_law {
     const double step =
         e * std::max(least_gain, e * e / (e * e + noise2)) * std::clamp(evidence_ / 3, 1.0, 3.0);
     settled_ *= std::exp(std::clamp(step, -farthest, farthest));
-    // So much at once is a change of the server: one benefit of the doubt is enough, the next probe is believed.
+    // So much at once is a change of the server: one benefit of the doubt is enough, the next probe is
+    // believed.
     if (step < -farthest / 2) {
       doubtful_ = true;
       // By more than a step can be? How much more, only a deep probe tells.
@@ -298,8 +307,8 @@ class knee_law {
     why_ = step > 0 ? "growth" : "latency";
   }
 
-  // Far above the knee, latency goes as the limit whether a probe is a quarter below or half: only the depth tells how far.
-  // Deep probes cost throughput, so it has to be seen for many windows.
+  // Far above the knee, latency goes as the limit whether a probe is a quarter below or half: only the depth
+  // tells how far. Deep probes cost throughput, so it has to be seen for many windows.
   void look_deeper(const point& p) noexcept {
     flatness_ += 0.15 * (std::clamp(share(p), 0.0, 1.5) - flatness_);
     const bool flat = flatness_ > 1.05;

@@ -83,9 +83,10 @@ class admission_model {
   void reconfigure(const seawall::admission_options& o, instant now) {
     look_at_the_time(now);
     set(o);
-    look_at_the_time(now);
+    // Everybody enters again, those too whose time is over by the new options.
     ring_.clear();
     for (one* c : line()) enter_ring(c->key);
+    look_at_the_time(now);
     hand_out(now);
   }
 

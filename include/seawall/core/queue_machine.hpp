@@ -38,9 +38,10 @@ struct queued {
   // What few orders need comes last.
   queued* turn_previous = nullptr;
   queued* turn_next = nullptr;
-  hook ranked;   // among those with a rank
-  hook dying;    // among those with a deadline
-  hook weakest;  // among those of whom the one with the lowest priority makes room
+  hook ranked;                   // among those with a rank
+  hook dying;                    // among those with a deadline
+  hook weakest;                  // among those of whom the one with the lowest priority makes room
+  queued* next_to_go = nullptr;  // while it is not yet certain whether they make room
 };
 
 /// Places that have left a queue, in the order in which they did.
@@ -191,9 +192,7 @@ class queue_machine {
 
   /// Who finds no room may wait for it.
   bool waits() const noexcept { return when_full_ == queue_full::wait; }
-  bool fits(std::uint64_t bytes) const noexcept {
-    return items_ + reserved_ < max_items_ && bytes <= max_bytes_ && bytes_ <= max_bytes_ - bytes;
-  }
+  bool fits(std::uint64_t bytes) const noexcept { return fits(bytes, items_, bytes_); }
 
   /// What has to go goes to `out`. Admitted is reserved.
   queue_admission admit(std::uint64_t bytes, int priority, instant deadline, instant now,
@@ -314,6 +313,7 @@ class queue_machine {
     advance(now);
     while (queued* const q = all.pop()) {
       if (!was_timed) q->since = now_;  // nobody had looked at the clock
+      timed_ = timed_ || (expires_ && q->deadline != instant::never());
       put_back(*q);
     }
   }
@@ -358,28 +358,44 @@ class queue_machine {
       evict(*static_cast<queued::hook*>(deaths_.top())->of, queue_drop::expired, out);
   }
 
+  bool fits(std::uint64_t bytes, std::size_t items, std::uint64_t used) const noexcept {
+    return items + reserved_ < max_items_ && bytes <= max_bytes_ && used <= max_bytes_ - bytes;
+  }
+  // All that are needed go, or none: whoever stays must not have lost his turn for a newcomer that was refused.
   bool make_room(std::uint64_t bytes, int priority, queued_chain& out) noexcept {
     if (when_full_ == queue_full::wait || when_full_ == queue_full::reject) return false;
-    queued_chain gone;
-    while (!fits(bytes)) {
-      queued* const q = weakest(priority);
-      if (q == nullptr) {
-        while (queued* const back = gone.pop()) put_back(*back);
+    std::size_t items = items_;
+    std::uint64_t used = bytes_;
+    queued* first = nullptr;
+    queued** end = &first;
+    for (queued* q = weakest(nullptr); !fits(bytes, items, used); q = weakest(q)) {
+      if (q == nullptr || (when_full_ == queue_full::drop_lowest && q->priority >= priority)) {
+        for (q = first; q != nullptr; q = q->next_to_go) add_to_weakest(*q);
         return false;
       }
-      remove(*q);
-      gone.push(*q);
+      --items;
+      used -= q->bytes;
+      q->next_to_go = nullptr;
+      *end = q;
+      end = &q->next_to_go;
+      if (when_full_ == queue_full::drop_lowest) lowest_.remove(q->weakest);
     }
-    while (queued* const q = gone.pop()) drop(*q, queue_drop::evicted, out);
+    for (queued* q = first; q != nullptr;) {
+      queued* const next = q->next_to_go;
+      evict(*q, queue_drop::evicted, out);
+      q = next;
+    }
     return true;
   }
-  // Who makes room next for one of that priority.
-  queued* weakest(int priority) const noexcept {
-    if (when_full_ == queue_full::drop_oldest) return first_;
-    if (when_full_ == queue_full::drop_newest) return last_;
-    if (lowest_.empty()) return nullptr;
-    queued* const q = static_cast<queued::hook*>(lowest_.top())->of;
-    return q->priority < priority ? q : nullptr;
+  // Who makes room first, or after `q` has.
+  queued* weakest(const queued* q) const noexcept {
+    if (when_full_ == queue_full::drop_oldest) return q != nullptr ? q->next : first_;
+    if (when_full_ == queue_full::drop_newest) return q != nullptr ? q->previous : last_;
+    return lowest_.empty() ? nullptr : static_cast<queued::hook*>(lowest_.top())->of;
+  }
+  void add_to_weakest(queued& q) noexcept {
+    if (when_full_ == queue_full::drop_lowest)
+      push(lowest_, q.weakest, q, instant::from_ns(q.priority), UINT64_MAX - q.order);
   }
 
   void evict(queued& q, queue_drop why, queued_chain& out) noexcept {
@@ -402,8 +418,7 @@ class queue_machine {
     }
     if (expires_ && q.deadline != instant::never())
       push(deaths_, q.dying, q, rules_.hopeless_at(q.deadline), q.order);
-    if (when_full_ == queue_full::drop_lowest)
-      push(lowest_, q.weakest, q, instant::from_ns(q.priority), UINT64_MAX - q.order);
+    add_to_weakest(q);
   }
   // One that is put back goes to where it was, which for most is an end.
   void link_by_arrival(queued& q) noexcept {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -190,6 +191,21 @@ TEST_CASE("queue: CoDel gives what it drops to the handler") {
   CHECK(s.popped == static_cast<unsigned>(taken));
 }
 
+TEST_CASE("queue: who would have made room for a newcomer that was refused has not lost his turn") {
+  recorded<char> log;
+  auto hooks = log.hooks();
+  hooks.bytes = [](const char& item) { return std::uint64_t{item == 'd' ? 60U : 50U}; };
+  backpressure_queue<char> q(
+      {.max_bytes = 100, .when_full = queue_full::drop_lowest, .order = queue_order::fair, .expire = false},
+      hooks);
+  CHECK(q.try_push('a', {.priority = 0, .key = "alice"}));
+  CHECK(q.try_push('b', {.priority = 5, .key = "bob"}));
+  // Alice alone would not be enough, and Bob is more than he.
+  CHECK(q.try_push('d', {.priority = 1, .key = "dan"}).why() == queue_answer::full);
+  CHECK(log.what.empty());
+  CHECK(all(q) == "ab");
+}
+
 TEST_CASE("queue: fair: a key that floods the queue gets its turn and no more") {
   backpressure_queue<char> q({.order = queue_order::fair, .expire = false});
   for (int i = 0; i < 6; ++i) CHECK(q.try_push('f', {.key = "flood"}));
@@ -342,6 +358,17 @@ TEST_CASE("queue: reconfigure: items that came while nobody read the clock are n
   o.codel.on = true;
   CHECK_FALSE(q.reconfigure(o, at(1h)));
   CHECK(q.snapshot(at(1h) + 3ms).oldest == 3ms);
+}
+
+TEST_CASE("queue: reconfigure: with expiry turned on, a pop does not hand out what has expired") {
+  recorded<char> log;
+  auto o = plain();
+  backpressure_queue<char> q(o, log.hooks());
+  CHECK(q.try_push('a', {.deadline = at(90ms)}, at(0ms)));
+  o.expire = true;
+  CHECK_FALSE(q.reconfigure(o, at(1ms)));
+  CHECK(q.try_pop(at(90ms)).why() == queue_answer::empty);
+  CHECK(log.items() == "a");
 }
 
 TEST_CASE("queue: reconfigure refuses what cannot be changed, and changes nothing") {

@@ -28,12 +28,10 @@ class room_watcher {
   /// only: then it returns true, and all are told once more. `now` is `watched_room::time_unknown()` where nobody knew it.
   virtual bool on_room(instant now) noexcept = 0;
 
+  room_watcher* next = nullptr;  // the room's, whose mutex guards it
+
  protected:
   ~room_watcher() = default;
-
- private:
-  friend class watched_room;
-  room_watcher* next_ = nullptr;  // guarded by the room's mutex
 };
 
 /// Guarantees:
@@ -88,16 +86,16 @@ class watched_room {
   void add(room_watcher& w) noexcept ABSL_LOCKS_EXCLUDED(mutex_) {
     const mutex_lock lock(mutex_);
     room_watcher** at = &first_;
-    while (*at != nullptr) at = &(*at)->next_;
+    while (*at != nullptr) at = &(*at)->next;
     *at = &w;
-    w.next_ = nullptr;
+    w.next = nullptr;
   }
   /// It is not being told any more when this returns.
   void remove(room_watcher& w) noexcept ABSL_LOCKS_EXCLUDED(mutex_) {
     const mutex_lock lock(mutex_);
     room_watcher** at = &first_;
-    while (*at != &w) at = &(*at)->next_;
-    *at = w.next_;
+    while (*at != &w) at = &(*at)->next;
+    *at = w.next;
   }
   /// A watcher has somebody who waits, or has nobody any more.
   void await() noexcept { awaited_.fetch_add(1, std::memory_order_seq_cst); }
@@ -114,7 +112,7 @@ class watched_room {
     bool again = true;
     while (again) {
       again = false;
-      for (room_watcher* w = first_; w != nullptr; w = w->next_) again = w->on_room(now) || again;
+      for (room_watcher* w = first_; w != nullptr; w = w->next) again = w->on_room(now) || again;
     }
   }
 

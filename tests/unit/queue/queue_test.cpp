@@ -344,6 +344,30 @@ TEST_CASE("queue: reconfigure: items that came while nobody read the clock are n
   CHECK(q.snapshot(at(1h) + 3ms).oldest == 3ms);
 }
 
+TEST_CASE("queue: reconfigure: nor where others have had it read since") {
+  recorded<char> log;
+  backpressure_queue_options o{.order = queue_order::fifo};
+  backpressure_queue<char> q(o, log.hooks());
+  q.tick(at(0ms));
+  CHECK(q.try_push('a'));
+  CHECK(q.try_push('b', {.deadline = at(2h)}, at(1h)));
+  o.codel.on = true;
+  CHECK_FALSE(q.reconfigure(o, at(1h)));
+  CHECK(q.snapshot(at(1h) + 3ms).oldest == 3ms);
+}
+
+TEST_CASE("queue: reconfigure: expiry holds at the next pop for what was there before it") {
+  recorded<char> log;
+  auto o = plain();
+  backpressure_queue<char> q(o, log.hooks());
+  CHECK(q.try_push('a', {.deadline = at(10ms)}, at(0ms)));
+  CHECK(q.try_push('b'));
+  o.expire = true;
+  CHECK_FALSE(q.reconfigure(o, at(1ms)));
+  CHECK(all(q, at(10ms)) == "b");
+  CHECK(log.items() == "a");
+}
+
 TEST_CASE("queue: reconfigure refuses what cannot be changed, and changes nothing") {
   backpressure_queue<char> q(plain());
   auto o = plain();

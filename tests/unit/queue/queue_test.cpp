@@ -313,6 +313,23 @@ TEST_CASE("queue: a level callback that empties the queue: the last level told i
   CHECK(told == std::vector{queue_level::high, queue_level::low});
 }
 
+TEST_CASE("queue: watermarks: a callback that looks into the queue is not called for ever, whatever the bound") {
+  int told = 0;
+  queue_hooks<int> hooks;
+  backpressure_queue<int>* self = nullptr;
+  hooks.level = [&](queue_level) {
+    if (++told < 10) self->tick(at(0ms));
+  };
+  auto o = plain();
+  o.max_items = 1;
+  o.high_watermark = 1;
+  o.low_watermark = 0.5;
+  backpressure_queue<int> q(o, hooks);
+  self = &q;
+  CHECK(q.try_push(1));
+  CHECK(told == 1);
+}
+
 TEST_CASE("queue: reconfigure keeps what is queued, also where it is more than the new bound") {
   recorded<char> log;
   auto o = plain();

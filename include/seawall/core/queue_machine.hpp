@@ -19,6 +19,9 @@
 
 namespace seawall::core {
 
+/// Nobody has looked at the clock: earlier than any other instant.
+inline constexpr instant unread = instant::from_ns(seawall::detail::int64_min);
+
 /// A place in a queue; what an item is made of derives from it. Not moved while it is in one.
 struct queued {
   struct hook : timer_node {
@@ -217,9 +220,8 @@ class queue_machine {
     assert(reserved_ > 0);
     --reserved_;
     advance(now);
-    q.since = now_;
+    q.since = timed_ ? now_ : now;  // what others have told may be long ago
     q.order = ++arrivals_;
-    if (q.deadline != instant::never() && expires_) timed_ = true;
     link(q);
   }
   /// What `take` gave out could not be used: it goes to where it was.
@@ -245,7 +247,7 @@ class queue_machine {
   [[gnu::always_inline]] bool enter_plain(queued& q, std::uint64_t bytes) noexcept {
     if (!plain_ || closed_ || !fits(bytes)) [[unlikely]]
       return false;
-    q.since = instant::from_ns(seawall::detail::int64_min);
+    q.since = unread;
     q.order = ++arrivals_;
     q.bytes = bytes;
     q.previous = last_;
@@ -312,8 +314,7 @@ class queue_machine {
     timed_ = timed_ || was_timed;
     advance(now);
     while (queued* const q = all.pop()) {
-      if (!was_timed) q->since = now_;  // nobody had looked at the clock
-      timed_ = timed_ || (expires_ && q->deadline != instant::never());
+      if (q->since == unread) q->since = now_;
       put_back(*q);
     }
   }
@@ -416,8 +417,10 @@ class queue_machine {
       push(ranks_, q.ranked, q,
            order_ == queue_order::priority ? rules_.rank(q.priority, q.since) : q.deadline, q.order);
     }
-    if (expires_ && q.deadline != instant::never())
+    if (expires_ && q.deadline != instant::never()) {
+      timed_ = true;
       push(deaths_, q.dying, q, rules_.hopeless_at(q.deadline), q.order);
+    }
     add_to_weakest(q);
   }
   // One that is put back goes to where it was, which for most is an end.
@@ -455,7 +458,7 @@ class queue_machine {
   std::size_t reserved_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t arrivals_ = 0;
-  instant now_ = instant::from_ns(seawall::detail::int64_min);
+  instant now_ = unread;
   std::size_t max_items_ = 0;
   std::uint64_t max_bytes_ = 0;
   std::uint64_t quantum_ = 0;

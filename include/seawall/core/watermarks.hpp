@@ -22,16 +22,13 @@ class watermarks {
  public:
   /// Shares of the bounds; `high` 0: never high. `max_bytes` 0: no bound.
   void set(double high, double low, std::uint64_t max_items, std::uint64_t max_bytes) noexcept {
-    const auto part = [](double share, std::uint64_t of) {
-      return static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(of)));
-    };
     const bool on = high > 0;
     watched_ = on || level_ == queue_level::high;
-    high_items_ = on ? std::max<std::uint64_t>(part(high, max_items), 1) : UINT64_MAX;
-    low_items_ = part(low, max_items);
+    high_items_ = on ? least_of(high, max_items) : UINT64_MAX;
+    low_items_ = most_of(low, max_items);
     const bool by_bytes = on && max_bytes != 0;
-    high_bytes_ = by_bytes ? std::max<std::uint64_t>(part(high, max_bytes), 1) : UINT64_MAX;
-    low_bytes_ = by_bytes ? part(low, max_bytes) : UINT64_MAX;
+    high_bytes_ = by_bytes ? least_of(high, max_bytes) : UINT64_MAX;
+    low_bytes_ = by_bytes ? most_of(low, max_bytes) : UINT64_MAX;
   }
   /// Somebody has to look.
   bool watched() const noexcept { return watched_; }
@@ -59,6 +56,23 @@ class watermarks {
   }
 
  private:
+  // The least number that is at least this share, but not none, and the largest that is at most this share. No number is both, for
+  // a high share and a lower one, as it would be if both were rounded the same way: it would pass both marks for ever. The products
+  // are off by a rounding error, which is a whole item where they should be whole numbers.
+  static std::uint64_t least_of(double share, std::uint64_t bound) noexcept {
+    const auto all = static_cast<double>(bound);
+    const double n = std::ceil(share * all);
+    return std::max<std::uint64_t>(whole((n - 1) / all >= share ? n - 1 : n), 1);
+  }
+  static std::uint64_t most_of(double share, std::uint64_t bound) noexcept {
+    const auto all = static_cast<double>(bound);
+    const double n = std::floor(share * all);
+    return whole((n + 1) / all <= share ? n + 1 : n);
+  }
+  static std::uint64_t whole(double n) noexcept {
+    return n < 18446744073709551616.0 ? static_cast<std::uint64_t>(n) : UINT64_MAX;
+  }
+
   bool watched_ = false;
   bool telling_ = false;
   queue_level level_ = queue_level::low;

@@ -25,7 +25,8 @@ struct queue_hooks {
   std::function<std::uint64_t(const T&)> bytes = {};
   /// Takes what leaves the queue without a consumer, in the thread that found it out. It must not throw.
   std::function<void(T&&, queue_drop)> dropped = {};
-  /// Told of every passing of a watermark, one at a time; the last one told is how it is. It must not throw.
+  /// Told of the passing of a watermark, one at a time; the last one told is how it is. One that is undone before it can be told is
+  /// not told. It must not throw.
   std::function<void(queue_level)> level = {};
 };
 

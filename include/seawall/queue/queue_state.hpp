@@ -42,8 +42,7 @@ struct backpressure_queue_snapshot {
 
 namespace detail {
 
-/// Nobody has looked at the clock: earlier than any other instant.
-inline constexpr instant unread = instant::from_ns(int64_min);
+using core::unread;
 
 class queue_state {
  public:

@@ -239,34 +239,41 @@ class queue_machine {
     return nullptr;
   }
 
-  // The same for a queue that looks at nothing but its bounds, which is most of what there is to do in one that is first come,
-  // first served.
+  // A plain queue looks at nothing but its bounds: first come, first served, and nobody is dropped. Its items need no places: whoever
+  // keeps them otherwise says how many there are.
 
   bool plain() const noexcept { return plain_; }
+  /// One of these options would be.
+  bool plain_with(const backpressure_queue_options& o) const noexcept {
+    return order_ == queue_order::fifo && !o.expire && !o.codel.on &&
+           (o.when_full == queue_full::wait || o.when_full == queue_full::reject);
+  }
   /// What `admit` and `put` do, at once. False: nothing has happened.
-  [[gnu::always_inline]] bool enter_plain(queued& q, std::uint64_t bytes) noexcept {
+  [[gnu::always_inline]] bool enter_plain(std::uint64_t bytes) noexcept {
     if (!plain_ || closed_ || !fits(bytes)) [[unlikely]]
       return false;
-    q.since = unread;
-    q.order = ++arrivals_;
-    q.bytes = bytes;
-    q.previous = last_;
-    q.next = nullptr;
-    (last_ != nullptr ? last_->next : first_) = &q;
-    last_ = &q;
     ++items_;
     bytes_ += bytes;
     return true;
   }
-  /// What `take` does. Null: `take` decides.
-  [[gnu::always_inline]] queued* take_plain() noexcept {
-    queued* const q = first_;
-    if (!plain_ || q == nullptr) return nullptr;
-    first_ = q->next;
-    (first_ != nullptr ? first_->previous : last_) = nullptr;
-    --items_;
-    bytes_ -= q->bytes;
-    return q;
+  /// Fills a reservation.
+  void put_plain() noexcept {
+    --reserved_;
+    ++items_;
+  }
+  [[gnu::always_inline]] void leave_plain(std::size_t items, std::uint64_t bytes) noexcept {
+    items_ -= items;
+    bytes_ -= bytes;
+  }
+  void return_plain(std::size_t items, std::uint64_t bytes) noexcept {
+    items_ += items;
+    bytes_ += bytes;
+  }
+  /// From a plain queue to one that is not, in the order of arrival; the time of which is not known.
+  void take_in(queued& q) noexcept {
+    q.since = now_;
+    q.order = ++arrivals_;
+    put_back(q);
   }
 
   // And in two steps, for those who look who is next before they know whether he can be served.
@@ -328,8 +335,7 @@ class queue_machine {
     when_full_ = o.when_full;
     expires_ = o.expire;
     quantum_ = o.quantum;
-    plain_ = order_ == queue_order::fifo && !expires_ && !o.codel.on &&
-             (when_full_ == queue_full::wait || when_full_ == queue_full::reject);
+    plain_ = plain_with(o);
     timed_ = o.codel.on || order_ == queue_order::adaptive_lifo || order_ == queue_order::priority;
   }
   void advance(instant now) noexcept {

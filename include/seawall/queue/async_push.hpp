@@ -26,7 +26,10 @@ class pushing {
   static constexpr queue_answer not_yet = queue_answer::full;
 
   pushing(backpressure_queue<T>& queue, T& item, const queue_item& about)
-      : storage_(queue.storage()), item_(item), about_(storage_.look_at(item, about)), answer_(not_yet) {}
+      : storage_(queue.storage()),
+        item_(item),
+        about_(storage_.look_at(about, storage_.bytes_of(item))),
+        answer_(not_yet) {}
 
   queue_storage<T>& storage() noexcept { return storage_; }
   std::optional<queue_answer> attempt(instant now, queue_waiter* w) {

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,37 +63,45 @@ class backpressure_queue {
 
   /// Never waits. `now` is for those who have it, or whose clock is another; else the clock is read where it is needed.
   push_result try_push(T&& item, const queue_item& about, instant now) {
-    const auto looked_at = impl_->look_at(item, about);
-    if (impl_->push_at_once(item, looked_at)) return push_result(queue_answer::done);
-    return told(*impl_->push(item, looked_at, now, nullptr));
+    const std::uint64_t bytes = impl_->bytes_of(item);
+    if (impl_->push_at_once(item, about, bytes)) [[likely]]
+      return push_result(queue_answer::done);
+    return told(*impl_->push(item, impl_->look_at(about, bytes), now, nullptr));
   }
   push_result try_push(T&& item, const queue_item& about = {}) {
     return try_push(std::move(item), about, clock(about));
   }
   /// Waits for room, where the queue is one of `queue_full::wait`.
-  push_result push(T&& item, const queue_item& about = {}, const queue_wait& wait = {}) {
-    const auto looked_at = impl_->look_at(item, about);
-    if (impl_->push_at_once(item, looked_at)) return push_result(queue_answer::done);
-    const auto first = *impl_->push(item, looked_at, clock(about), nullptr);
-    if (first != queue_answer::full) return told(first);
-    return told(impl_->wait(&state::producers, wait, [&](detail::queue_waiter* w) {
-      return impl_->push(item, looked_at, clock(about), w);
-    }));
+  push_result push(T&& item, const queue_item& about, const queue_wait& wait) {
+    const std::uint64_t bytes = impl_->bytes_of(item);
+    if (impl_->push_at_once(item, about, bytes)) [[likely]]
+      return push_result(queue_answer::done);
+    return push_or_wait(item, about, bytes, wait);
+  }
+  push_result push(T&& item, const queue_item& about = {}) {
+    const std::uint64_t bytes = impl_->bytes_of(item);
+    if (impl_->push_at_once(item, about, bytes)) [[likely]]
+      return push_result(queue_answer::done);
+    return push_or_wait(item, about, bytes, {});
   }
 
   pop_result<T> try_pop(instant now) {
     pop_result<T> r(queue_answer::empty);
-    const auto at_once = impl_->pop_at_once(r);
-    r.set(at_once ? *at_once : *impl_->pop(r, now, nullptr));
+    if (!impl_->pop_at_once(r)) r.set(*impl_->pop(r, now, nullptr));
     return r;
   }
   pop_result<T> try_pop() { return try_pop(clock()); }
   /// Waits for an item.
-  pop_result<T> pop(const queue_wait& wait = {}) {
-    pop_result<T> r = try_pop();
-    if (r.why() != queue_answer::empty) return r;
-    r.set(impl_->wait(&state::consumers, wait,
-                      [&](detail::queue_waiter* w) { return impl_->pop(r, clock(), w); }));
+  pop_result<T> pop(const queue_wait& wait) {
+    pop_result<T> r(queue_answer::empty);
+    if (!impl_->pop_at_once(r)) [[unlikely]]
+      pop_or_wait(r, wait);
+    return r;
+  }
+  pop_result<T> pop() {
+    pop_result<T> r(queue_answer::empty);
+    if (!impl_->pop_at_once(r)) [[unlikely]]
+      pop_or_wait(r, {});
     return r;
   }
 
@@ -151,6 +160,22 @@ class backpressure_queue {
  private:
   using state = detail::queue_state;
 
+  // Out of line, so that the usual case is short where it is called.
+  [[gnu::noinline]] push_result push_or_wait(T& item, const queue_item& about, std::uint64_t bytes,
+                                             const queue_wait& wait) {
+    const auto looked_at = impl_->look_at(about, bytes);
+    const auto first = *impl_->push(item, looked_at, clock(about), nullptr);
+    if (first != queue_answer::full) return told(first);
+    return told(impl_->wait(&state::producers, wait, [&](detail::queue_waiter* w) {
+      return impl_->push(item, looked_at, clock(about), w);
+    }));
+  }
+  [[gnu::noinline]] void pop_or_wait(pop_result<T>& r, const queue_wait& wait) {
+    r.set(*impl_->pop(r, clock(), nullptr));
+    if (r.why() != queue_answer::empty) return;
+    r.set(impl_->wait(&state::consumers, wait,
+                      [&](detail::queue_waiter* w) { return impl_->pop(r, clock(), w); }));
+  }
   push_result told(queue_answer a) noexcept {
     impl_->note_refused(a);
     return push_result(a);

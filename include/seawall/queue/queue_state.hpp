@@ -91,15 +91,12 @@ class queue_state {
     plain_.store(machine.plain(), std::memory_order_relaxed);
     note_timed();
   }
-  void reconfigure(const backpressure_queue_options& o, instant now) {
-    queue_waiters all;
-    {
-      const section s(*this);
-      machine.reconfigure(o, now);
-      set(o);
-      producers.move_all_to(all);  // they look again: there may be room, or no more waiting
-    }
-    all.wake_all();
+  /// Who waits for room looks again: there may be some, or no more waiting.
+  void reconfigure(const backpressure_queue_options& o, instant now, queue_waiters& woken)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    machine.reconfigure(o, now);
+    set(o);
+    producers.move_all_to(woken);
   }
   /// Whoever has been woken looks, or never will.
   void arrived(queue_waiter& w) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
@@ -147,7 +144,8 @@ class queue_state {
 
  private:
   bool anyone_waits() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    return !consumers.empty() || !producers.empty() || !drainers.empty();
+    // Without branches: they are asked by every push and pop.
+    return static_cast<bool>(!consumers.empty() | !producers.empty() | !drainers.empty());
   }
   [[gnu::noinline]] void settle_and_unlock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     queue_waiters woken;

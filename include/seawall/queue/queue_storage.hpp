@@ -21,6 +21,7 @@
 #include "seawall/core/queue_machine.hpp"
 #include "seawall/core/queue_options.hpp"
 #include "seawall/options.hpp"
+#include "seawall/queue/item_chunks.hpp"
 #include "seawall/queue/queue_results.hpp"
 #include "seawall/queue/queue_state.hpp"
 #include "seawall/queue/waiting.hpp"
@@ -46,6 +47,11 @@ class queue_storage {
       const core::mutex_lock lock(state.mutex);
       state.machine.abandon(left.chain);
     }
+    if constexpr (moves_under_lock) {
+      for (; !chunks_.empty(); chunks_.pop_front()) {
+        if (hooks_.dropped) hooks_.dropped(std::move(chunks_.front().item), queue_drop::abandoned);
+      }
+    }
     const core::mutex_lock lock(state.mutex);
     while (state.unused != nullptr) delete take_unused();
   }
@@ -57,8 +63,8 @@ class queue_storage {
     int priority;
     std::uint32_t turn;
   };
-  looked_at look_at(const T& item, const queue_item& about) const {
-    return {.bytes = hooks_.bytes ? hooks_.bytes(item) : 0,
+  looked_at look_at(const queue_item& about, std::uint64_t bytes) const {
+    return {.bytes = bytes,
             .deadline = about.deadline,
             .priority = about.priority,
             .turn = order_ == queue_order::fair
@@ -66,45 +72,55 @@ class queue_storage {
                         : 0};
   }
 
+  std::uint64_t bytes_of(const T& item) const { return hooks_.bytes ? hooks_.bytes(item) : 0; }
+
   // The usual case of a plain queue. If they say no, nothing has happened, and the others decide.
 
-  [[gnu::always_inline]] bool push_at_once(T& item, const looked_at& about) noexcept {
+  [[gnu::always_inline]] bool push_at_once(T& item, const queue_item& about, std::uint64_t bytes) noexcept {
     if constexpr (moves_under_lock) {
       if (state.plain()) [[likely]] {
         const queue_state::section s(state);
-        return state.unused != nullptr && push_plain(item, about);
+        if (chunks_.tail_is_full() || !state.machine.enter_plain(bytes)) return false;
+        chunks_.push_in_tail(std::move(item), about.deadline, bytes, about.priority);
+        ++state.pushed;
+        return true;
       }
     }
     return false;
   }
-  [[gnu::always_inline]] std::optional<queue_answer> pop_at_once(pop_result<T>& r) noexcept {
+  [[gnu::always_inline]] bool pop_at_once(pop_result<T>& r) noexcept {
     if constexpr (moves_under_lock) {
       if (state.plain()) [[likely]] {
         const queue_state::section s(state);
-        if (core::queued* const q = state.machine.take_plain()) [[likely]] {
-          take_out(r, static_cast<place&>(*q));
-          return queue_answer::done;
+        if (!chunks_.empty()) [[likely]] {
+          take_first(r);
+          return true;
         }
-        if (state.machine.plain()) return nothing(nullptr);
       }
     }
-    return std::nullopt;
+    return false;
   }
 
   // Each of these returns nothing if `w` waits now, and then must not be touched by its owner but to wait.
 
   std::optional<queue_answer> push(T& item, const looked_at& about, instant now, queue_waiter* w) {
     leaving dropped(*this);
-    std::unique_ptr<place> spare;
+    memory spare;
     for (;;) {
       place* reserved = nullptr;
+      bool plain = false;
       {
         const queue_state::section s(state);
-        if (spare || state.unused != nullptr) {
+        keep(spare);
+        plain = side_by_side();
+        if (plain ? chunks_.has_place() : state.unused != nullptr) {
           const core::queue_admission a =
               state.machine.admit(about.bytes, about.priority, about.deadline, now, dropped.chain);
-          if (spare) keep(spare.release());
           if (a != core::queue_admission::admitted) return refused(a, about, w);
+          if (plain) {
+            put_last(item, about);
+            return queue_answer::done;
+          }
           reserved = take_unused();
           reserved->bytes = about.bytes;
           tell(*reserved, about);
@@ -119,7 +135,7 @@ class queue_storage {
         move_in(item, *reserved, now);
         return queue_answer::done;
       }
-      spare = std::make_unique<place>();
+      spare.get(plain);
     }
   }
 
@@ -129,6 +145,13 @@ class queue_storage {
     {
       const queue_state::section s(state);
       if (w != nullptr) state.arrived(*w);
+      if constexpr (moves_under_lock) {
+        if (state.machine.plain()) {
+          if (chunks_.empty()) return nothing(w);
+          take_first(r);
+          return queue_answer::done;
+        }
+      }
       core::queued* const q = state.machine.take(now, dropped.chain);
       if (q == nullptr) return nothing(w);
       auto& p = static_cast<place&>(*q);
@@ -147,22 +170,24 @@ class queue_storage {
   template <class Container>
   std::optional<queue_answer> pop_batch(Container& out, std::size_t max, instant now, queue_waiter* w,
                                         std::size_t& items) {
+    if (max == 0) return queue_answer::empty;
+    if constexpr (moves_under_lock) {
+      bool plain = false;
+      const auto a = pop_chunks(out, max, w, items, plain);
+      if (plain) return a;
+    }
     leaving dropped(*this);
     in_hand hand(*this);
-    if (max == 0) return queue_answer::empty;
     {
       const queue_state::section s(state);
-      if (w != nullptr) {
-        state.arrived(*w);
-        w->takes = std::min<std::uint64_t>(max, std::uint64_t{1} << 32U);
-      }
+      looks(w, max);
       std::size_t found = 0;
       for (; found < max; ++found) {
-        core::queued* q = state.machine.take_plain();
-        if (q == nullptr) q = state.machine.take(now, dropped.chain);
+        core::queued* const q = state.machine.take(now, dropped.chain);
         if (q == nullptr) break;
         hand.add(static_cast<place&>(*q));
       }
+      // If it has become a plain one meanwhile, whoever takes from it next time finds what there is.
       if (found == 0) return nothing(w);
       state.popped += found;
     }
@@ -226,7 +251,16 @@ class queue_storage {
         .require(o.turns == turns_, "turns", std::uint64_t{o.turns},
                  "cannot be changed: " + std::to_string(turns_));
     if (auto error = checks.result()) return error;
-    state.reconfigure(o, now);
+    queue_waiters woken;
+    {
+      const queue_state::section s(state);
+      if constexpr (moves_under_lock) {
+        rearrange(o, now, woken);
+      } else {
+        state.reconfigure(o, now, woken);
+      }
+    }
+    woken.wake_all();
     return std::nullopt;
   }
 
@@ -242,6 +276,21 @@ class queue_storage {
   };
   /// The item comes first: beside what every order needs of a place, in the same cache lines if it is small.
   struct place final : slot, core::queued {};
+
+  using chunk = typename item_chunks<T>::chunk;
+
+  /// What a push may need, allocated before the lock is taken.
+  struct memory {
+    void get(bool plain) {
+      if (plain) {
+        for_many = std::make_unique<chunk>();
+      } else {
+        for_one = std::make_unique<place>();
+      }
+    }
+    std::unique_ptr<place> for_one;
+    std::unique_ptr<chunk> for_many;
+  };
 
   /// Places on their way out of the queue. Must outlive the lock.
   struct leaving {
@@ -285,6 +334,30 @@ class queue_storage {
     core::queued_chain done_;
   };
 
+  /// The same in chunks.
+  class chunks_in_hand {
+   public:
+    explicit chunks_in_hand(queue_storage& s) noexcept : storage_(s) {}
+    chunks_in_hand(const chunks_in_hand&) = delete;
+    chunks_in_hand& operator=(const chunks_in_hand&) = delete;
+    ~chunks_in_hand() {
+      if (chain.first == nullptr) return;
+      typename item_chunks<T>::chain without_memory;
+      {
+        const queue_state::section s(storage_.state);
+        while (chunk* const c = chain.pop()) {
+          if (!storage_.put_back(*c)) [[unlikely]]
+            without_memory.push(*c);
+        }
+      }
+      while (chunk* const c = without_memory.pop()) storage_.hand_over(std::unique_ptr<chunk>(c));
+    }
+    typename item_chunks<T>::chain chain;
+
+   private:
+    queue_storage& storage_;
+  };
+
   /// A reservation that is not needed if the move throws.
   class entering {
    public:
@@ -313,23 +386,127 @@ class queue_storage {
     p.item.~T();
     keep(&p);
   }
+  // The items are in chunks.
+  bool side_by_side() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    return moves_under_lock && state.machine.plain();
+  }
+  void put_last(T& item, const looked_at& about) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    if constexpr (moves_under_lock)
+      chunks_.push(std::move(item), about.deadline, about.bytes, about.priority);
+    state.machine.put_plain();
+    ++state.pushed;
+  }
+  [[gnu::always_inline]] void take_first(pop_result<T>& r) noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    auto& e = chunks_.front();
+    state.machine.leave_plain(1, e.bytes);
+    ++state.popped;
+    r.take(std::move(e.item));
+    chunks_.pop_front();
+  }
+  void looks(queue_waiter* w, std::size_t max) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    if (w == nullptr) return;
+    state.arrived(*w);
+    w->takes = std::min<std::uint64_t>(max, std::uint64_t{1} << 32U);
+  }
+  // `plain` says whether it was one; else nothing has happened.
+  template <class Container>
+  std::optional<queue_answer> pop_chunks(Container& out, std::size_t max, queue_waiter* w, std::size_t& items,
+                                         bool& plain) {
+    memory spare;
+    chunks_in_hand hand(*this);
+    while (hand.chain.first == nullptr) {
+      if (plain) spare.get(true);
+      const queue_state::section s(state);
+      keep(spare);
+      plain = side_by_side();
+      if (!plain) return std::nullopt;
+      looks(w, max);
+      if (chunks_.empty()) return nothing(w);
+      if (!chunks_.has_spare() && state.machine.items() > max) continue;
+      hand.chain = chunks_.detach(max);
+      state.machine.leave_plain(hand.chain.items, bytes_of(hand.chain));
+      state.popped += hand.chain.items;
+    }
+    for (chunk* c = hand.chain.first; c != nullptr; c = c->next) {
+      for (; c->size() != 0; c->drop_front(), ++items) out.push_back(std::move(c->front().item));
+    }
+    return queue_answer::done;
+  }
+  std::uint64_t bytes_of(const typename item_chunks<T>::chain& chain) const noexcept {
+    std::uint64_t sum = 0;
+    if (!hooks_.bytes) return sum;
+    for (chunk* c = chain.first; c != nullptr; c = c->next) sum += bytes_of(*c);
+    return sum;
+  }
+  static std::uint64_t bytes_of(const chunk& c) noexcept {
+    std::uint64_t sum = 0;
+    for (std::uint32_t i = c.begin; i != c.end; ++i) sum += c.entries[i].bytes;
+    return sum;
+  }
+  // A chunk that was taken: empty, unless the consumer's container has thrown. False: it was not possible.
+  bool put_back(chunk& c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    state.popped -= c.size();
+    if (c.size() != 0 && side_by_side()) {
+      state.machine.return_plain(c.size(), bytes_of(c));
+      chunks_.put_back(c);
+      return true;
+    }
+    // The queue has other options by now.
+    for (; c.size() != 0; c.drop_front()) {
+      if (state.unused == nullptr) {
+        auto* const more = new (std::nothrow) place;
+        if (more == nullptr) return false;
+        keep(more);
+      }
+      to_place(c.front());
+    }
+    chunks_.recycle(c);
+    return true;
+  }
+  // Other options may want places for the items, or chunks. Throws before anything has happened, if at all.
+  void rearrange(const backpressure_queue_options& o, instant now, queue_waiters& woken)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    const bool was_plain = state.machine.plain();
+    const bool plain = state.machine.plain_with(o);
+    const std::size_t items = state.machine.items();
+    if (was_plain && !plain) {
+      for (std::size_t i = 0; i < items; ++i) keep(new place);
+    } else if (!was_plain && plain) {
+      for (std::size_t i = 0; i < items; i += item_chunks<T>::chunk_items) chunks_.recycle(*new chunk);
+    }
+    state.reconfigure(o, now, woken);
+    if (was_plain && !plain) {
+      for (; !chunks_.empty(); chunks_.pop_front()) {
+        state.machine.leave_plain(1, chunks_.front().bytes);
+        to_place(chunks_.front());
+      }
+    } else if (!was_plain && plain) {
+      while (core::queued* const q = state.machine.oldest()) to_chunk(static_cast<place&>(*q));
+    }
+  }
+  void to_place(typename item_chunks<T>::entry& e) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    place& p = *take_unused();
+    p.bytes = e.bytes;
+    p.deadline = e.deadline;
+    p.priority = e.priority;
+    p.turn = 0;
+    ::new (static_cast<void*>(&p.item)) T(std::move(e.item));
+    state.machine.take_in(p);
+    state.note_timed();
+  }
+  void to_chunk(place& p) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    state.machine.withdraw(p);
+    state.machine.return_plain(1, p.bytes);
+    chunks_.push(std::move(p.item), p.deadline, p.bytes, p.priority);
+    p.item.~T();
+    keep(&p);
+  }
   static void tell(place& p, const looked_at& about) noexcept {
     p.deadline = about.deadline;
     p.priority = about.priority;
     p.turn = about.turn;
   }
-  [[gnu::always_inline]] bool push_plain(T& item, const looked_at& about) noexcept
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
-    auto& p = static_cast<place&>(*state.unused);
-    core::queued* const rest = p.next;
-    if (!state.machine.enter_plain(p, about.bytes)) return false;
-    state.unused = rest;
-    tell(p, about);
-    ::new (static_cast<void*>(&p.item)) T(std::move(item));
-    ++state.pushed;
-    return true;
-  }
-
   void move_in(T& item, place& p, instant now) {
     entering e(*this, p);
     ::new (static_cast<void*>(&p.item)) T(std::move(item));
@@ -374,6 +551,18 @@ class queue_storage {
     done.move_before(state.unused);
   }
 
+  void hand_over(std::unique_ptr<chunk> c) noexcept {
+    for (; c->size() != 0; c->drop_front()) {
+      if (hooks_.dropped) hooks_.dropped(std::move(c->front().item), queue_drop::abandoned);
+    }
+  }
+
+  void keep(memory& m) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    if (m.for_one) keep(m.for_one.release());
+    if constexpr (moves_under_lock) {
+      if (m.for_many) chunks_.recycle(*m.for_many.release());
+    }
+  }
   void keep(place* p) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
     p->next = state.unused;
     state.unused = p;
@@ -385,6 +574,7 @@ class queue_storage {
   }
 
   queue_hooks<T> hooks_;
+  item_chunks<T> chunks_ ABSL_GUARDED_BY(state.mutex);  // of a plain queue
   const queue_order order_;
   const std::size_t turns_;
 };

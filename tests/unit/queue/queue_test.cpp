@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -329,7 +331,8 @@ TEST_CASE("queue: a level callback that empties the queue: the last level told i
   CHECK(told == std::vector{queue_level::high, queue_level::low});
 }
 
-TEST_CASE("queue: watermarks: a callback that looks into the queue is not called for ever, whatever the bound") {
+TEST_CASE(
+    "queue: watermarks: a callback that looks into the queue is not called for ever, whatever the bound") {
   int told = 0;
   queue_hooks<int> hooks;
   backpressure_queue<int>* self = nullptr;
@@ -399,6 +402,140 @@ TEST_CASE("queue: reconfigure: expiry holds at the next pop for what was there b
   CHECK_FALSE(q.reconfigure(o, at(1ms)));
   CHECK(all(q, at(10ms)) == "b");
   CHECK(log.items() == "a");
+}
+
+namespace {
+
+/// Takes so many, and throws at the next.
+template <class T>
+struct narrow {
+  void push_back(T&& item) {
+    if (taken.size() == room) throw std::length_error("full");
+    taken.push_back(std::move(item));
+  }
+  std::size_t room;
+  std::vector<T> taken = {};
+};
+
+std::vector<int> all_of(backpressure_queue<int>& q) {
+  std::vector<int> out;
+  while (auto p = q.try_pop()) out.push_back(*p);
+  return out;
+}
+std::vector<int> counted(int from, int to) {
+  std::vector<int> out;
+  for (int i = from; i < to; ++i) out.push_back(i);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("queue: batches of a plain queue: in order, whole chunks and parts of them") {
+  for (const std::size_t max : {1U, 2U, 63U, 64U, 65U, 100U, 1000U}) {
+    CAPTURE(max);
+    backpressure_queue<int> q(plain());
+    std::vector<int> out;
+    for (int i = 0; i < 300; ++i) {
+      CHECK(q.try_push(int{i}));
+      if (i % 7 == 0) out.push_back(*q.try_pop());
+    }
+    while (const auto r = q.try_pop_batch(out, max)) CHECK(r.items <= max);
+    CHECK(out == counted(0, 300));
+    CHECK(q.snapshot().popped == 300);
+    CHECK(q.snapshot().items == 0);
+  }
+}
+
+TEST_CASE(
+    "queue: what a batch's container has no room for is where it was, also if others have taken since") {
+  backpressure_queue<int> q(plain());
+  for (int i = 0; i < 200; ++i) CHECK(q.try_push(int{i}));
+  narrow<int> first{.room = 10};
+  CHECK_THROWS_AS(q.try_pop_batch(first, 150), std::length_error);
+  CHECK(q.snapshot().items == 190);
+  CHECK(q.snapshot().popped == 10);
+  // One that throws while another one, that came later, has what is behind.
+  struct nested {
+    void push_back(int&&) {
+      if (++calls < 3) return;
+      CHECK_THROWS_AS(of.try_pop_batch(inner, 100), std::length_error);
+      throw std::length_error("full");
+    }
+    backpressure_queue<int>& of;
+    narrow<int> inner{.room = 1};
+    int calls = 0;
+  } second{.of = q};
+  CHECK_THROWS_AS(q.try_pop_batch(second, 20), std::length_error);
+  CHECK(second.inner.taken == std::vector<int>{30});
+  std::vector<int> left = counted(12, 30), rest = counted(31, 200);
+  left.insert(left.end(), rest.begin(), rest.end());
+  // The third was being moved when its container threw.
+  CHECK(all_of(q) == left);
+}
+
+TEST_CASE("queue: reconfigure: plain or not, and back: order, sizes and deadlines stay") {
+  recorded<int> log;
+  auto hooks = log.hooks();
+  hooks.bytes = [](const int&) { return std::uint64_t{2}; };
+  auto o = plain();
+  backpressure_queue<int> q(o, hooks);
+  for (int i = 0; i < 100; ++i) CHECK(q.try_push(int{i}, {.deadline = at(i == 50 ? 5ms : 1h)}, at(0ms)));
+  CHECK(*q.try_pop() == 0);
+  auto timed = o;
+  timed.expire = true;
+  CHECK_FALSE(q.reconfigure(timed, at(1ms)));
+  CHECK(q.snapshot().items == 99);
+  CHECK(q.snapshot().bytes == 198);
+  CHECK(q.try_push(100, {}, at(2ms)));
+  CHECK_FALSE(q.reconfigure(o, at(3ms)));
+  CHECK(q.snapshot().bytes == 200);
+  CHECK(q.try_push(101));
+  CHECK(*q.try_pop() == 1);
+  CHECK_FALSE(q.reconfigure(timed, at(4ms)));
+  q.tick(at(5ms));
+  REQUIRE(log.what.size() == 1);
+  CHECK(log.what[0].first == 50);
+  CHECK_FALSE(q.reconfigure(o, at(6ms)));
+  std::vector<int> left = counted(2, 50), rest = counted(51, 102);
+  left.insert(left.end(), rest.begin(), rest.end());
+  CHECK(all_of(q) == left);
+  CHECK(q.snapshot().bytes == 0);
+}
+
+TEST_CASE("queue: reconfigured while a batch is on its way: what comes back obeys the new options") {
+  recorded<int> log;
+  auto o = plain();
+  backpressure_queue<int> q(o, log.hooks());
+  for (int i = 0; i < 6; ++i) CHECK(q.try_push(int{i}, {.deadline = at(i == 4 ? 5ms : 1h)}, at(0ms)));
+  struct meddling {
+    void push_back(int&&) {
+      if (++calls < 2) return;
+      auto timed = plain();
+      timed.expire = true;
+      CHECK_FALSE(of.reconfigure(timed, at(1ms)));
+      throw std::length_error("full");
+    }
+    backpressure_queue<int>& of;
+    int calls = 0;
+  } out{.of = q};
+  CHECK_THROWS_AS(q.try_pop_batch(out, 6), std::length_error);
+  CHECK(q.snapshot().items == 5);
+  CHECK(*q.try_pop(at(5ms)) == 1);
+  REQUIRE(log.what.size() == 1);
+  CHECK(log.what[0].first == 4);
+  CHECK(*q.try_pop(at(5ms)) == 2);
+}
+
+TEST_CASE("queue: a plain one that is destroyed hands over what is left") {
+  recorded<int> log;
+  {
+    backpressure_queue<int> q(plain(), log.hooks());
+    for (int i = 0; i < 130; ++i) CHECK(q.try_push(int{i}));
+    CHECK(*q.try_pop() == 0);
+  }
+  REQUIRE(log.what.size() == 129);
+  CHECK(log.what.front() == std::pair(1, queue_drop::abandoned));
+  CHECK(log.what.back() == std::pair(129, queue_drop::abandoned));
 }
 
 TEST_CASE("queue: reconfigure refuses what cannot be changed, and changes nothing") {

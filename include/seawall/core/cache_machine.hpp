@@ -200,8 +200,9 @@ class cache_machine {
   }
   void leave(const hashed_key& key, place& p) noexcept {
     shard& s = shard_of(key);
+    landing out;  // destroyed when the mutex is free again
     const mutex_lock lock(s.mutex);
-    s.flights.leave(p);
+    out = s.flights.leave(p);
   }
 
   /// A fetch has ended: it is stored, if nothing newer is there, and goes to those who wait. Errors: where

@@ -142,9 +142,9 @@ struct cache_state {
         const double lost = static_cast<double>(a.ttl.ns()) * now_in_force.ttl_jitter * draw;
         a.ttl -= duration::from_ns(saturating_from_double(lost));
       }
-    } else if (v.health == health::healthy && !v.degraded && now_in_force.negative_ttl > duration::zero() &&
-               worth_keeping(kept)) {
-      a.how = arrival::kind::negative;
+    } else if (v.health == health::healthy && !v.degraded) {
+      const bool kept_too = now_in_force.negative_ttl > duration::zero() && worth_keeping(kept);
+      a.how = kept_too ? arrival::kind::negative : arrival::kind::shared;
     }
     a.what = std::make_shared<const S>(kept);
     return a;

@@ -162,6 +162,22 @@ TEST_CASE("cache: an answer that says no is no failure, and nothing stale stands
   CHECK(c.code() == absl::StatusCode::kNotFound);
 }
 
+TEST_CASE("cache never: those who wait get something stale in place of an answer that says no") {
+  for (const bool keeps : {false, true}) {
+    options o = kept::usual();
+    if (keeps) o.negative_ttl = 2s;
+    kept k(o);
+    k.fill();
+    k.calls.pass(20s);
+    k.calls.call();
+    one_caller& b = k.calls.call();
+    k.calls.end(1, absl::NotFoundError("sold"));
+    CHECK(b.code() == absl::StatusCode::kNotFound);
+    CHECK_FALSE(b.report.degraded);
+    CHECK(k.calls.started() == 2);
+  }
+}
+
 TEST_CASE("cache: failures are not kept, nor is what does not exist unless asked for") {
   kept k(kept::only_ttl());
   k.calls.call();

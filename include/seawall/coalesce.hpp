@@ -308,8 +308,7 @@ class coalesce_layer : public layer_base {
     // How the work has ended of one who leads.
     void land(call& c, instant now, const resolution& r) {
       const bool failed = !r.v.success && r.v.health != health::healthy;
-      // It is the call's own time that is over, or its caller who has gone: others may fare better.
-      if (failed && (c.stop_requested() || now >= c.deadline())) return leave();
+      if (failed && c.failed_for_its_caller(now)) return leave();
       if (failed &&
           this->layer().state_->on_failure.load(std::memory_order_relaxed) == leader_failure::next_tries)
         return hand_on();

@@ -22,6 +22,7 @@ namespace seawall {
 ///
 /// Cost of a hit: a mutex (one of `shards`), a look-up, a reference count and a copy of the answer; one clock
 /// read, as for every call; no allocation but for what copying the answer takes.
+/// Operations declared `non_idempotent` pass: they are neither answered from the cache nor kept.
 /// Cancellation: a call that waits goes at once, and one that fetches hands on to the next.
 template <class Stored, class KeyOf>
 class cached_layer : public layer_base {
@@ -87,6 +88,8 @@ class cached_layer : public layer_base {
       asked_ = false;
       bound_ = c.attempt_deadline();
       spare_ = {};
+      // Who says that an operation has effects wants them, and not an earlier call's answer.
+      if (c.declared() == idempotency::non_idempotent) return settle(c, now, this->inner().start(c, now));
       text_ = this->layer().key_of_(c);
       ticket_.key = core::hashed_key(text_);
       answer a = machine().find(ticket_.key, now);

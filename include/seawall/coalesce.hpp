@@ -31,7 +31,7 @@ enum class leader_failure : std::uint8_t {
 /// What they get when it has gone without a result: cancelled, out of its own time, thrown out of.
 enum class leader_gone : std::uint8_t {
   next_tries,  ///< the next one does the work itself: one caller's hurry is not the others'
-  rejected,    ///< a rejection (`reason::no_answer`), for operations that must not be started twice
+  rejected,  ///< a rejection (`reason::no_answer`), for operations that must not be started twice within a lease
 };
 
 /// What a call gets for which there is no room.
@@ -46,7 +46,7 @@ struct coalesce_options {
   leader_gone on_leaving = leader_gone::next_tries;
   no_room when_full = no_room::goes_alone;
   duration lease = std::chrono::seconds(
-      60);  ///< after that, those who wait wait no longer for the one who leads; positive
+      60);  ///< after that, those who wait no longer wait for the one who leads: the next does the work; positive
   std::size_t max_keys =
       1024;  ///< with calls under way; at least `shards`, among which they are divided evenly
   std::size_t max_waiting = 1024;  ///< calls that wait for one key

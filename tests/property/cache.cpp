@@ -236,9 +236,8 @@ class cache_duel {
     real_.leave(hashed_key(key), c->place);
     std::erase(lines_[key].waiting, c);
     landed_.erase(c);
-    const int pokes = c->waker.pokes;
     remove(*c);
-    return pokes < 0 ? text("?") : check(key);
+    return check(key);
   }
 
   mismatch put() {

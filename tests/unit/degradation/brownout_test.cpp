@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "seawall/attempt_timeout.hpp"
 #include "seawall/exec/blocking.hpp"
 #include "seawall/fallback.hpp"
 #include "seawall/pipeline.hpp"
 #include "seawall/retry.hpp"
 #include "seawall/status.hpp"
 #include "seawall/testing/virtual_clock.hpp"
+#include "support/many_callers.hpp"
 #include <doctest/doctest.h>
 
 using namespace seawall;
@@ -222,6 +224,12 @@ TEST_CASE("brownout: what was turned away is no measurement, what ran out of tim
     (void)testing::run(clock, refused, [] { return absl::OkStatus(); });
   }
   CHECK(b.snapshot().periods == 0);
+  seawall_test::many_callers late(compose(measure(b), attempt_timeout({.after = 300ms})));
+  for (int i = 0; i < 100; ++i) {
+    late.call();
+    late.pass(300ms);
+  }
+  CHECK(b.snapshot().latency.seconds() == doctest::Approx(0.3).epsilon(0.04));
 }
 
 TEST_CASE("brownout: a call is drawn for once, whatever a retry outside does") {

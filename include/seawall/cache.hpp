@@ -22,6 +22,7 @@ namespace seawall {
 ///
 /// Cost of a hit: a mutex (one of `shards`), a look-up, a reference count and a copy of the answer; one clock
 /// read, as for every call; no allocation but for what copying the answer takes.
+/// Operations declared `non_idempotent` pass: they are neither answered from the cache nor kept.
 /// Cancellation: a call that waits goes at once, and one that fetches hands on to the next.
 template <class Stored, class KeyOf>
 class cached_layer : public layer_base {
@@ -87,6 +88,8 @@ class cached_layer : public layer_base {
       asked_ = false;
       bound_ = c.attempt_deadline();
       spare_ = {};
+      // Who says that an operation has effects wants them, and not an earlier call's answer.
+      if (c.declared() == idempotency::non_idempotent) return settle(c, now, this->inner().start(c, now));
       text_ = this->layer().key_of_(c);
       ticket_.key = core::hashed_key(text_);
       answer a = machine().find(ticket_.key, now);
@@ -152,13 +155,15 @@ class cached_layer : public layer_base {
     }
 
     resolution fetch(call& c, instant now, answer&& a) {
-      const auto& refresh = this->layer().state_->options.refresh;
-      if (a.revalidates && refresh) {
-        refresh(cache_refresh<Stored>(*this->layer().state_, text_, a.fetching));
-        return serve_stale(c, now, std::move(a));
-      }
       ticket_.held = a.fetching;
       ticket_.fetching = true;
+      const auto& refresh = this->layer().state_->options.refresh;
+      if (a.revalidates && refresh) {
+        cache_refresh<Stored> handed_on(*this->layer().state_, text_, a.fetching);
+        ticket_.fetching = false;
+        refresh(std::move(handed_on));
+        return serve_stale(c, now, std::move(a));
+      }
       if (a.what != nullptr) spare_ = std::move(a);
       // An answer is as old as the moment at which it came.
       c.ask_end_time();
@@ -188,8 +193,7 @@ class cached_layer : public layer_base {
     // How the fetch has ended.
     void report(call& c, instant now, const resolution& r) {
       const bool failed = !r.v.success && !is_answer(r.v);
-      // It is the call's own time that is over, or its caller who has gone: others may fare better.
-      const bool own_fault = failed && (c.stop_requested() || now >= c.deadline());
+      const bool own_fault = failed && c.failed_for_its_caller(now);
       if (own_fault || (failed && !machine().awaited(ticket_.key, ticket_.held)))
         return machine().abandon(ticket_.key, ticket_.held);
       ticket_.v = r.v;

@@ -5,6 +5,7 @@
 // The answers that a cache keeps, by key, bounded by entries and bytes; and who fetches them. Can be used
 // alone; cache.hpp has the layer that serves them to the calls of a pipeline.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -43,7 +44,7 @@ struct cache_options {
   duration negative_ttl = {};
   /// Who fetches does so alone for so long; then, another may. Positive.
   duration lease = std::chrono::seconds(60);
-  std::size_t max_entries = 10'000;  ///< at least `shards`
+  std::size_t max_entries = 10'000;  ///< at least `shards`, at most 1e9
   std::size_t max_bytes = std::size_t{64}
                           << 20U;  ///< of keys and answers, as `size` has it; at least `shards`
   std::size_t max_fetches =
@@ -83,7 +84,8 @@ std::optional<option_error> validate(const cache_options<R>& o) {
       .require(o.lease > duration::zero(), "lease", o.lease, "must be positive")
       .require(o.shards >= 1 && o.shards <= 256, "shards", std::uint64_t{o.shards},
                "must be at least 1 and at most 256")
-      .require(o.max_entries >= o.shards, "max_entries", std::uint64_t{o.max_entries}, each_shard)
+      .require(o.max_entries >= o.shards && o.max_entries <= 1'000'000'000, "max_entries",
+               std::uint64_t{o.max_entries}, "must be at least shards and at most 1000000000")
       .require(o.max_bytes >= o.shards, "max_bytes", std::uint64_t{o.max_bytes}, each_shard)
       .require(o.max_fetches >= o.shards, "max_fetches", std::uint64_t{o.max_fetches}, each_shard);
   return checks.result();
@@ -133,7 +135,7 @@ struct cache_state {
     if (v.success) {
       const R& value = value_of(kept);
       a.how = v.degraded ? arrival::kind::shared : arrival::kind::good;
-      if (options.size) a.bytes = key.text.size() + options.size(value);
+      if (options.size) a.bytes = key.text.size() + std::min(options.size(value), SIZE_MAX - key.text.size());
       std::optional<duration> own;
       if (options.ttl_of) own = options.ttl_of(value);
       a.ttl = own.value_or(now_in_force.ttl);
@@ -142,9 +144,9 @@ struct cache_state {
         const double lost = static_cast<double>(a.ttl.ns()) * now_in_force.ttl_jitter * draw;
         a.ttl -= duration::from_ns(saturating_from_double(lost));
       }
-    } else if (v.health == health::healthy && !v.degraded && now_in_force.negative_ttl > duration::zero() &&
-               worth_keeping(kept)) {
-      a.how = arrival::kind::negative;
+    } else if (v.health == health::healthy && !v.degraded) {
+      const bool kept_too = now_in_force.negative_ttl > duration::zero() && worth_keeping(kept);
+      a.how = kept_too ? arrival::kind::negative : arrival::kind::shared;
     }
     a.what = std::make_shared<const S>(kept);
     return a;

@@ -347,6 +347,10 @@ class call {
     ending_.set(e);
     ended_ = true;
   }
+  /// Of a failure: its caller has gone, its time is over, or too short for another attempt. Another call might fare better.
+  bool failed_for_its_caller(instant now) const noexcept {
+    return stop_requested() || now >= deadline_ || (ended_ && ending_.get().why == give_up::deadline);
+  }
   /// The substitute `by` has been asked for: its name goes into the report.
   void set_degraded_by(std::string_view by) noexcept { degraded_by_ = by; }
   std::string_view degraded_by() const noexcept { return degraded_by_; }

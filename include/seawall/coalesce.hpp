@@ -31,7 +31,7 @@ enum class leader_failure : std::uint8_t {
 /// What they get when it has gone without a result: cancelled, out of its own time, thrown out of.
 enum class leader_gone : std::uint8_t {
   next_tries,  ///< the next one does the work itself: one caller's hurry is not the others'
-  rejected,    ///< a rejection (`reason::no_answer`), for operations that must not be started twice
+  rejected,  ///< a rejection (`reason::no_answer`), for operations that must not be started twice within a lease
 };
 
 /// What a call gets for which there is no room.
@@ -46,7 +46,7 @@ struct coalesce_options {
   leader_gone on_leaving = leader_gone::next_tries;
   no_room when_full = no_room::goes_alone;
   duration lease = std::chrono::seconds(
-      60);  ///< after that, those who wait wait no longer for the one who leads; positive
+      60);  ///< after that, those who wait no longer wait for the one who leads: the next does the work; positive
   std::size_t max_keys =
       1024;  ///< with calls under way; at least `shards`, among which they are divided evenly
   std::size_t max_waiting = 1024;  ///< calls that wait for one key
@@ -308,8 +308,7 @@ class coalesce_layer : public layer_base {
     // How the work has ended of one who leads.
     void land(call& c, instant now, const resolution& r) {
       const bool failed = !r.v.success && r.v.health != health::healthy;
-      // It is the call's own time that is over, or its caller who has gone: others may fare better.
-      if (failed && (c.stop_requested() || now >= c.deadline())) return leave();
+      if (failed && c.failed_for_its_caller(now)) return leave();
       if (failed &&
           this->layer().state_->on_failure.load(std::memory_order_relaxed) == leader_failure::next_tries)
         return hand_on();

@@ -176,9 +176,8 @@ class cache_duel {
       const int value = ++last_value_;
       real_.settle(hashed_key(c->key), c->fetching, now_,
                    {.how = how, .what = std::make_shared<const int>(value), .bytes = 1, .ttl = times_.ttl});
-      const bool newest = c->asked > cleared_ && c->asked > l.asked;
-      if (leads || newest) keep(l, how, value, c->asked);
-      if (leads) land(l, value, how == arrival::kind::failure || how == arrival::kind::negative);
+      if ((leads || c->asked > cleared_) && c->asked > l.asked) keep(l, how, value, c->asked);
+      if (leads) land(l, value, how == arrival::kind::failure);
     }
     const std::string key = c->key;
     remove(*c);
@@ -237,18 +236,18 @@ class cache_duel {
     real_.leave(hashed_key(key), c->place);
     std::erase(lines_[key].waiting, c);
     landed_.erase(c);
-    const int pokes = c->waker.pokes;
     remove(*c);
-    return pokes < 0 ? text("?") : check(key);
+    return check(key);
   }
 
   mismatch put() {
     const std::string key = some_key();
     line& l = lines_[key];
     const int value = ++last_value_;
+    const auto how = d_.chance(70) ? arrival::kind::good : arrival::kind::negative;
     real_.put(hashed_key(key), now_,
-              {.what = std::make_shared<const int>(value), .bytes = 1, .ttl = times_.ttl});
-    keep(l, arrival::kind::good, value, ++asked_);
+              {.how = how, .what = std::make_shared<const int>(value), .bytes = 1, .ttl = times_.ttl});
+    keep(l, how, value, ++asked_);
     land(l, value, false);
     return check(key);
   }

@@ -177,7 +177,8 @@ class brownout_machine {
 
   /// From now on it says to `signal` what it wants; an empty one: to none.
   void drive(ladder_signal signal, const brownout_drive& rule) ABSL_LOCKS_EXCLUDED(mutex_) {
-    auto made = signal ? std::make_shared<driven>(driven{std::move(signal), rule}) : nullptr;
+    auto made =
+        signal ? std::make_shared<driven>(driven{.signal = std::move(signal), .rule = rule}) : nullptr;
     const mutex_lock lock(mutex_);
     driven_.swap(made);
     wants_level_ = false;
@@ -207,13 +208,22 @@ class brownout_machine {
   struct driven {
     ladder_signal signal;
     brownout_drive rule;
+    bool told = false;     // that the level is wanted; guarded by the mutex, as is
+    bool telling = false;  // somebody is at it
+  };
+  // Ends in any case: the signal may throw.
+  struct turn {
+    brownout_machine& mine;
+    driven& to;
+    ~turn() {
+      const mutex_lock lock(mine.mutex_);
+      to.telling = false;
+    }
   };
 
   [[gnu::noinline]] void end_period(instant now) ABSL_LOCKS_EXCLUDED(mutex_) {
     double before = 1, after = 1;
     listener* events = nullptr;
-    std::shared_ptr<driven> wish;
-    bool wanted = false;
     {
       const mutex_lock lock(mutex_);
       if (now.ns() < edge_ns_.load(std::memory_order_relaxed)) return;  // another thread was first
@@ -225,15 +235,28 @@ class brownout_machine {
       after = decide(seen_.take(), now - began_);
       began_ = now;
       events = events_;
-      if (driven_ && wants_level_ != wants_level(after, driven_->rule)) {
-        wanted = wants_level_ = !wants_level_;
-        wish = driven_;
-      }
+      if (driven_) wants_level_ = wants_level(after, driven_->rule);
     }
     if (events != nullptr && after != before)
       events->on(event::limit_changed{"brownout", name_, {}, before, after, "latency", now});
-    if (wish)
-      wish->signal.want(wanted ? wish->rule.level : 0, wanted ? "little optional content is left" : "", now);
+    tell_ladder(now);
+  }
+
+  // One thread at a time, and for the others as well: wishes that overtake each other would leave the ladder with an earlier one.
+  void tell_ladder(instant now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    for (;;) {
+      std::shared_ptr<driven> to;
+      bool wanted = false;
+      {
+        const mutex_lock lock(mutex_);
+        if (!driven_ || driven_->telling || driven_->told == wants_level_) return;
+        to = driven_;
+        wanted = to->told = wants_level_;
+        to->telling = true;
+      }
+      const turn mine{*this, *to};
+      to->signal.want(wanted ? to->rule.level : 0, wanted ? "little optional content is left" : "", now);
+    }
   }
 
   double decide(const period_histogram::reading& r, duration lasted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

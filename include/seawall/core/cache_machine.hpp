@@ -110,9 +110,14 @@ class cache_machine {
     instant look_again = instant::never();
   };
 
-  /// What there is to store. `value` empty: nothing, the others get `shared` alone.
+  /// What a fetch has brought; those who wait get it whatever it is.
   struct arrival {
-    enum class kind : std::uint8_t { good, negative, shared, failure } how = kind::good;
+    enum class kind : std::uint8_t {
+      good,      ///< to be kept
+      negative,  ///< a refusal to be kept
+      shared,    ///< an answer that is not kept
+      failure,   ///< no answer
+    } how = kind::good;
     bool degraded = false;
     answer_ptr what = {};
     std::size_t bytes = 0;
@@ -200,8 +205,9 @@ class cache_machine {
   }
   void leave(const hashed_key& key, place& p) noexcept {
     shard& s = shard_of(key);
+    landing out;  // destroyed when the mutex is free again
     const mutex_lock lock(s.mutex);
-    s.flights.leave(p);
+    out = s.flights.leave(p);
   }
 
   /// A fetch has ended: it is stored, if nothing newer is there, and goes to those who wait. Errors: where
@@ -212,8 +218,9 @@ class cache_machine {
     const mutex_lock lock(s.mutex);
     const bool leads = s.flights.leads(key, f.number);
     const bool stored = a.how == arrival::kind::good || a.how == arrival::kind::negative;
-    if (stored && (leads || newest(s, key, f.asked))) store(s, key, f.asked, now, a, out);
-    const bool failed = a.how == arrival::kind::failure || a.how == arrival::kind::negative;
+    if (stored && (leads || f.asked > s.cleared) && newest(s, key, f.asked))
+      store(s, key, f.asked, now, a, out);
+    const bool failed = a.how == arrival::kind::failure;
     s.flights.land(key, f.number,
                    {.how = failed ? landing::kind::failed : landing::kind::answered,
                     .degraded = a.degraded,
@@ -234,13 +241,14 @@ class cache_machine {
     s.flights.abandon(key, f.number);
   }
 
-  /// From outside: it counts as newer than all that is under way, and ends the wait of those who wait.
+  /// From outside, good or negative: it counts as newer than all that is under way, and ends the wait of those
+  /// who wait.
   void put(const hashed_key& key, instant now, const arrival& a) {
     shard& s = shard_of(key);
     discarded out;
     const mutex_lock lock(s.mutex);
     store(s, key, ++s.asked, now, a, out);
-    if (a.how == arrival::kind::good) s.flights.land(key, {.how = landing::kind::answered, .what = a.what});
+    s.flights.land(key, {.how = landing::kind::answered, .what = a.what});
     s.counts.evictions += out.entries.size();
   }
   /// Whether there was something.
@@ -335,7 +343,7 @@ class cache_machine {
     single_flight flights ABSL_GUARDED_BY(mutex);
     cache_counts counts ABSL_GUARDED_BY(mutex);
     std::uint64_t asked ABSL_GUARDED_BY(mutex) = 0;
-    std::uint64_t cleared ABSL_GUARDED_BY(mutex) = 0;  // `asked` at the latest invalidation
+    std::uint64_t cleared ABSL_GUARDED_BY(mutex) = 0;  // `asked` of the latest that left nothing behind
   };
 
   // The high bits: the tables inside use the low ones.
@@ -386,11 +394,11 @@ class cache_machine {
     a.fetching = {.number = number, .asked = ++s.asked};
   }
 
-  // Of one who leads no more: has anything come since it was asked for?
+  // Nothing is there that was asked for later.
   static bool newest(shard& s, const hashed_key& key, std::uint64_t asked) noexcept
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(s.mutex) {
     const table::item* const i = s.entries.find(key);
-    return asked > s.cleared && (i == nullptr || asked > i->value.asked);
+    return i == nullptr || asked > i->value.asked;
   }
 
   static void store(shard& s, const hashed_key& key, std::uint64_t asked, instant now, const arrival& a,
@@ -400,8 +408,10 @@ class cache_machine {
     const std::size_t bytes = a.bytes + (known != nullptr && !good ? known->value.good_bytes : 0);
     if (!s.entries.fits(bytes)) {
       ++s.counts.too_large;
-      // What was there is known to be outdated.
-      if (good && known != nullptr) s.entries.erase(*known, out.entries);
+      if (!good) return;
+      // What was there is known to be outdated, and so is what was asked for before.
+      if (known != nullptr) s.entries.erase(*known, out.entries);
+      s.cleared = std::max(s.cleared, asked);
       return;
     }
     entry& e = s.entries.put(key, bytes, out.entries).value;

@@ -82,8 +82,9 @@ class flight_group {
   }
   void leave(const hashed_key& key, place& p) noexcept {
     shard& s = shard_of(key);
+    landing out;  // destroyed when the mutex is free again: results are the user's
     const mutex_lock lock(s.mutex);
-    s.flights.leave(p);
+    out = s.flights.leave(p);
   }
 
   /// The leader is done. Nobody waits: the flight is over, and there is nothing to share. Else nothing has

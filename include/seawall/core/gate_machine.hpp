@@ -140,6 +140,7 @@ class gate_machine {
 
   template <class Mutate>
   void change(std::string_view why, instant now, Mutate&& mutate) ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (why.empty()) why = "by hand";
     listener* events = nullptr;
     std::string from, to;
     {

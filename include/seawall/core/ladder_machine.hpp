@@ -107,10 +107,11 @@ class ladder_machine {
   void want(std::uint32_t which, std::uint32_t level, std::string_view why, instant now)
       ABSL_LOCKS_EXCLUDED(mutex_) {
     change(now, why, {}, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-      signals_[which].wants = level;
-      signals_[which].why = why;
-      why_ = signals_[which].name;
+      signal& s = signals_[which];
+      s.why = why;
+      why_ = s.name.empty() ? "a signal" : s.name;
       if (!why.empty()) why_.append(": ").append(why);
+      s.wants = level;  // last: memory may be short for the texts
     });
   }
   /// Its place is free again, and its wish withdrawn when the ladder is next told the time.

@@ -78,8 +78,8 @@ class ghost_list {
 
 /// Guarantees: never more entries, nor more bytes, than the limits; what is put is there afterwards.
 ///
-/// Thread safety: none; the owner's mutex. Cost: constant; an entry that is found costs a hash table look-up
-/// and a counter.
+/// Thread safety: none; the owner's mutex. Cost: constant, of `put` on average (what was asked for is passed
+/// over, up to three times); an entry that is found costs a hash table look-up and a counter.
 /// Errors: where memory is short, `put` throws and has changed nothing.
 template <class Value>
 class s3_fifo {

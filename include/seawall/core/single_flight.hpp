@@ -80,25 +80,30 @@ class single_flight {
   seen look(place& p, instant now) noexcept {
     const position f = p.in_;
     if (f->landed) {
-      const landing end = f->end;
+      landing end = f->end;
       leave(p);
-      return {.as = role::landed, .end = end};
+      return {.as = role::landed, .end = std::move(end)};
     }
     if (f->leader != 0 && now < f->lease_ends) return {.as = role::waits, .look_again = f->lease_ends};
     f->waiting.remove(p);
     return lead(f, now);
   }
 
-  /// Who waits has no interest any more.
-  void leave(place& p) noexcept {
-    if (!p.linked) return;
+  /// Who waits has no interest any more. Returns what nobody is left to take, to be destroyed when the owner's
+  /// mutex is free again.
+  landing leave(place& p) noexcept {
+    landing out;
+    if (!p.linked) return out;
     const position f = p.in_;
     f->waiting.remove(p);
     if (f->landed) {
-      if (f->waiting.size() == 0) landed_.erase(f);
+      if (f->waiting.size() != 0) return out;
+      out = std::move(f->end);
+      landed_.erase(f);
     } else if (f->leader == 0) {
       hand_on(f);
     }
+    return out;
   }
 
   bool leads(const hashed_key& key, std::uint64_t number) const noexcept {

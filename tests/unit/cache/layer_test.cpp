@@ -8,6 +8,7 @@
 #include "seawall/cache.hpp"
 #include "seawall/fallback.hpp"
 #include "seawall/pipeline.hpp"
+#include "seawall/retry.hpp"
 #include "support/many_callers.hpp"
 #include <doctest/doctest.h>
 
@@ -162,6 +163,22 @@ TEST_CASE("cache: an answer that says no is no failure, and nothing stale stands
   CHECK(c.code() == absl::StatusCode::kNotFound);
 }
 
+TEST_CASE("cache never: those who wait get something stale in place of an answer that says no") {
+  for (const bool keeps : {false, true}) {
+    options o = kept::usual();
+    if (keeps) o.negative_ttl = 2s;
+    kept k(o);
+    k.fill();
+    k.calls.pass(20s);
+    k.calls.call();
+    one_caller& b = k.calls.call();
+    k.calls.end(1, absl::NotFoundError("sold"));
+    CHECK(b.code() == absl::StatusCode::kNotFound);
+    CHECK_FALSE(b.report.degraded);
+    CHECK(k.calls.started() == 2);
+  }
+}
+
 TEST_CASE("cache: failures are not kept, nor is what does not exist unless asked for") {
   kept k(kept::only_ttl());
   k.calls.call();
@@ -254,6 +271,17 @@ TEST_CASE("cache never: the deadline of the one who fetches fails those who have
   k.calls.end(0, absl::DeadlineExceededError("my caller's time is over"));
   CHECK(k.calls.started() == 2);
   k.calls.end(1, 2);
+  CHECK(b.got(2));
+}
+
+TEST_CASE("cache never: one who fetches without time for another attempt fails those who have it") {
+  cache<result> store;
+  many_callers calls(compose(cached(store), retry({.backoff = {.initial = 1s, .jitter = jitter::none}})));
+  one_caller &a = calls.call("k", calls.now() + 1s), &b = calls.call();
+  calls.fail(0);
+  CHECK(a.code() == absl::StatusCode::kUnavailable);
+  REQUIRE(calls.started() == 2);
+  calls.end(1, 2);
   CHECK(b.got(2));
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cache without a pipeline, and what its functions and bounds do.
 #include <chrono>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "seawall/cache.hpp"
 #include "seawall/exec/blocking.hpp"
@@ -71,6 +73,13 @@ TEST_CASE("cache: an answer that is too large is not kept, and the one that it r
   CHECK(store.snapshot().bytes == 0);
 }
 
+TEST_CASE("cache never: a size beyond all bounds wraps around them") {
+  cache<text> store({.shards = 1, .size = [](const text&) { return SIZE_MAX; }});
+  store.put("k", "x", instant());
+  CHECK(store.snapshot().too_large == 1);
+  CHECK(store.snapshot().entries == 0);
+}
+
 TEST_CASE(
     "cache never: an exception of the size function costs a caller its answer, or leaves the key wedged") {
   bool throws = true;
@@ -121,6 +130,37 @@ TEST_CASE(
   CHECK(calls == 3);
 }
 
+TEST_CASE("cache never: a key that throws as the refresh function is told costs its refresh") {
+  struct key {
+    int* left = nullptr;
+    operator std::string_view() const {
+      if (left != nullptr && (*left)-- == 0) throw std::runtime_error("key");
+      return "k";
+    }
+  };
+  int refreshes = 0;
+  cache<text> store({.ttl = 1s, .stale_while_revalidate = 1h, .refresh = [&](auto) { ++refreshes; }});
+  int conversions = 1;
+  const auto p = compose(cached(store, [&](const call&) { return key{&conversions}; }));
+  testing::virtual_clock clock;
+  store.put("k", "x", clock.now());
+  clock.advance(1s);
+  CHECK_THROWS_AS(testing::run(clock, p, [] { return text("y"); }), std::runtime_error);
+  CHECK(refreshes == 0);
+  CHECK(store.snapshot().refreshing == 0);
+}
+
+TEST_CASE("cache never: an operation that is declared to have effects is answered without having them") {
+  cache<text> store;
+  const auto p = compose(cached(store));
+  int charged = 0;
+  const auto charge = non_idempotent([&] { return text(std::to_string(++charged)); });
+  CHECK(*p.run({.key = "k"}, charge) == "1");
+  CHECK(*p.run({.key = "k"}, charge) == "2");
+  CHECK(store.snapshot().entries == 0);
+  CHECK(store.snapshot().refreshing == 0);
+}
+
 TEST_CASE(
     "cache: where the result tells of failures, an operation that throws gives its key back all the same") {
   cache<text> store;
@@ -166,6 +206,8 @@ TEST_CASE("cache: options that make no sense are refused with field, value and r
   CHECK(validate(options{.negative_ttl = -1s})->field == "negative_ttl");
   CHECK(validate(options{.lease = 0s})->field == "lease");
   CHECK(validate(options{.max_entries = 7})->field == "max_entries");
+  CHECK(validate(options{.max_entries = 1'000'000'001})->field == "max_entries");
+  CHECK_FALSE(cache<text>::create({.max_entries = SIZE_MAX}).ok());
   CHECK(validate(options{.max_bytes = 7})->field == "max_bytes");
   CHECK(validate(options{.max_fetches = 7})->field == "max_fetches");
   CHECK(validate(options{.shards = 257})->field == "shards");

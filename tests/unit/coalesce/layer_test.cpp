@@ -118,6 +118,19 @@ TEST_CASE("coalesce never: a leader's own deadline fails those who have more tim
   CHECK(b.got(8));
 }
 
+TEST_CASE("coalesce never: a leader without time for another attempt fails those who have it") {
+  coalescer<result> shared;
+  many_callers calls(compose(coalesce(shared), retry({.backoff = {.initial = 1s, .jitter = jitter::none}})));
+  one_caller &a = calls.call("k", calls.now() + 1s), &b = calls.call();
+  calls.fail(0);
+  CHECK(a.code() == absl::StatusCode::kUnavailable);
+  REQUIRE(calls.started() == 2);
+  calls.fail(1);
+  calls.pass(1s);
+  calls.end(2, 8);
+  CHECK(b.got(8));
+}
+
 TEST_CASE("coalesce never: the first who waits leaves as it is called on, and the next is forgotten") {
   flights f;
   one_caller &a = f.calls.call(), &b = f.calls.call(), &c = f.calls.call();

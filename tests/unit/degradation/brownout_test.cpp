@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "seawall/attempt_timeout.hpp"
 #include "seawall/exec/blocking.hpp"
 #include "seawall/fallback.hpp"
 #include "seawall/pipeline.hpp"
 #include "seawall/retry.hpp"
 #include "seawall/status.hpp"
 #include "seawall/testing/virtual_clock.hpp"
+#include "support/many_callers.hpp"
 #include <doctest/doctest.h>
 
 using namespace seawall;
@@ -131,6 +133,29 @@ TEST_CASE("brownout: drives a ladder, with a gap between down and up, and its ev
   CHECK(ladder.level(instant() + 1h) == 0);
 }
 
+TEST_CASE("brownout never: the ladder is left with an earlier wish, told after a later one") {
+  // What another thread does while this one is on its way to the ladder.
+  struct meanwhile : listener {
+    using listener::on;
+    void on(const event::limit_changed& e) noexcept override {
+      if (e.to > 0.1 || met) return;
+      met = true;
+      requests->seconds(100, 20ms);
+    }
+    server* requests = nullptr;
+    bool met = false;
+  } events;
+  degradation ladder({.hold = 0s});
+  brownout b({.set_point = 100ms, .events = &events});
+  CHECK_FALSE(b.drive(ladder));
+  server s(b);
+  events.requests = &s;
+  while (!events.met) s.seconds(1, 400ms);
+  CHECK(b.dimmer() == 1);
+  CHECK_FALSE(b.snapshot().drives_ladder);
+  CHECK(ladder.level() == 0);
+}
+
 TEST_CASE("brownout: a ladder without room, or without that level, is refused") {
   degradation full({.max_signals = 1});
   const auto taken = full.signal("other");
@@ -199,6 +224,12 @@ TEST_CASE("brownout: what was turned away is no measurement, what ran out of tim
     (void)testing::run(clock, refused, [] { return absl::OkStatus(); });
   }
   CHECK(b.snapshot().periods == 0);
+  seawall_test::many_callers late(compose(measure(b), attempt_timeout({.after = 300ms})));
+  for (int i = 0; i < 100; ++i) {
+    late.call();
+    late.pass(300ms);
+  }
+  CHECK(b.snapshot().latency.seconds() == doctest::Approx(0.3).epsilon(0.04));
 }
 
 TEST_CASE("brownout: a call is drawn for once, whatever a retry outside does") {

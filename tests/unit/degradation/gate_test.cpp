@@ -130,6 +130,14 @@ TEST_CASE("feature gate: each change is told with its reason, and what changes n
   CHECK(g.snapshot(now).why == "reconfigured");
 }
 
+TEST_CASE("feature gate never: a change is told without a reason") {
+  transcript t;
+  feature_gate g({.name = "search", .events = &t});
+  g.kill();
+  CHECK(t.lines == std::vector<std::string>{"feature_gate search: 100% -> killed (by hand)"});
+  CHECK(g.snapshot(now).why == "by hand");
+}
+
 TEST_CASE("feature gate: a percentage that is none is refused, and nothing changes") {
   feature_gate g({.percent = 5});
   for (const double bad : {-0.1, 100.1})

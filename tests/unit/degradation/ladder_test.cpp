@@ -111,6 +111,16 @@ TEST_CASE("degradation: the worst wish of several wins, and a dropped handle tak
   CHECK(d.snapshot(at(15s)).signals.size() == 1);
 }
 
+TEST_CASE("degradation never: a change is told without a reason") {
+  transcript t;
+  degradation d(told(t));
+  auto nameless = d.signal("");
+  nameless.want(1, "", at(0s));
+  CHECK_FALSE(d.set(2, "", at(0s)));
+  CHECK(t.lines ==
+        lines{"0s full -> no recommendations (a signal)", "0s no recommendations -> read-only (by hand)"});
+}
+
 TEST_CASE("degradation: a moved signal is one signal, and one that was moved from wants nothing") {
   degradation d;
   auto a = d.signal("a");

@@ -129,6 +129,31 @@ TEST_CASE("async_push: a scheduler that is gone takes no room with it: another p
   CHECK(second.why == queue_answer::done);
 }
 
+TEST_CASE("async_push: those who look in vain, for room or at new options, keep their order") {
+  virtual_scheduler loop;
+  auto o = room_for_one();
+  backpressure_queue<item> q(o);
+  CHECK(q.try_push(std::make_unique<int>(0)));
+  heard h[4];
+  std::vector<coroutine> all;
+  for (int i = 0; i < 3; ++i) all.push_back(producer(q, loop, i + 1, h[i]));
+  SUBCASE("new options") { CHECK_FALSE(q.reconfigure(o)); }
+  SUBCASE("room that somebody else takes") {
+    CHECK(**q.try_pop() == 0);
+    q.tick();
+    q.tick();  // all three are on their way
+    CHECK(q.snapshot().producers_waiting == 0);
+    CHECK(q.try_push(std::make_unique<int>(0)));
+  }
+  all.push_back(producer(q, loop, 4, h[3]));
+  loop.run();
+  CHECK(q.snapshot().producers_waiting == 4);
+  for (int i = 0; i <= 4; ++i) {
+    CHECK(**q.try_pop() == i);
+    loop.run();
+  }
+}
+
 TEST_CASE("async_push: on threads, against async_pop: every item once") {
   constexpr int each = 2000;
   backpressure_queue<int> q(room_for_one());

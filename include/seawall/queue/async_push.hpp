@@ -51,8 +51,9 @@ class pushing {
 /// the thread, and goes on on the scheduler. The deadlines, of the wait and of the item, are of the scheduler's clock. A refused
 /// item was not moved from: the caller still has it.
 ///
-/// Lifetime: queue, scheduler and item outlive the wait. A coroutine that waits may be destroyed only by those who share a thread with
-/// the scheduler and with all who pop; elsewhere request `stop`, and let it end.
+/// Lifetime: queue, scheduler and item outlive the wait. A coroutine that waits may be destroyed only by those who share a thread
+/// with the scheduler and with all who pop, close or reconfigure, and only until it is woken: the scheduler has it from then on
+/// until it runs. Elsewhere request `stop`, and let it end.
 /// Cost: that of a push; if it waits, a post, and a timer where there is a deadline. No allocation but that of a stop callback.
 template <class T, scheduler Scheduler>
 [[nodiscard]] detail::queue_awaiter<detail::pushing<T>, Scheduler> async_push(

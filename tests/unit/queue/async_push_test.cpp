@@ -5,7 +5,9 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <stop_token>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -31,6 +33,14 @@ struct heard {
 };
 
 using item = std::unique_ptr<int>;
+
+struct fragile {
+  fragile() = default;
+  fragile(fragile&&) noexcept(false) {
+    if (throws) throw std::runtime_error("move");
+  }
+  static inline bool throws = false;
+};
 
 backpressure_queue_options room_for_one() {
   auto o = plain();
@@ -151,6 +161,39 @@ TEST_CASE("async_push: those who look in vain, for room or at new options, keep 
   for (int i = 0; i <= 4; ++i) {
     CHECK(**q.try_pop() == i);
     loop.run();
+  }
+}
+
+TEST_CASE("async_push: what the move of an item throws is heard by its producer, also by one that has waited") {
+  virtual_scheduler loop;
+  backpressure_queue<fragile> q(room_for_one());
+  std::string heard;
+  const auto push = [&]() -> coroutine {
+    fragile mine;
+    try {
+      (void)co_await async_push(q, loop, std::move(mine), {}, at(1h));
+    } catch (const std::runtime_error& e) {
+      heard = e.what();
+    }
+  };
+  SUBCASE("not waiting") {
+    fragile::throws = true;
+    const coroutine a = push();
+    CHECK(heard == "move");
+    fragile::throws = false;
+  }
+  SUBCASE("waiting") {
+    CHECK(q.try_push(fragile()));
+    const coroutine a = push(), b = push();
+    CHECK(q.try_pop());
+    fragile::throws = true;
+    CHECK(loop.run_one());
+    fragile::throws = false;
+    CHECK(heard == "move");
+    CHECK(a.done());
+    loop.run();  // the room is not lost with it
+    CHECK(b.done());
+    CHECK(loop.elapsed() == 0ms);
   }
 }
 

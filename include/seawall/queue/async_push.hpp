@@ -29,6 +29,7 @@ class pushing {
       : storage_(queue.storage()), item_(item), about_(storage_.look_at(item, about)), answer_(not_yet) {}
 
   queue_storage<T>& storage() noexcept { return storage_; }
+  instant end_of_wait(instant deadline) { return storage_.end_of_wait(deadline, about_); }
   std::optional<queue_answer> attempt(instant now, queue_waiter* w) {
     return storage_.push(item_, about_, now, w);
   }
@@ -59,7 +60,9 @@ template <class T, scheduler Scheduler>
 [[nodiscard]] detail::queue_awaiter<detail::pushing<T>, Scheduler> async_push(
     backpressure_queue<T>& queue, Scheduler& on, T&& item, const queue_item& about = {},
     instant deadline = instant::never(), std::stop_token stop = {}) {
-  return {detail::pushing<T>(queue, item, about), on, deadline, std::move(stop)};
+  detail::pushing<T> wanted(queue, item, about);
+  const instant end = wanted.end_of_wait(deadline);
+  return {std::move(wanted), on, end, std::move(stop)};
 }
 
 }  // namespace seawall

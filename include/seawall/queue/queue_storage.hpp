@@ -41,13 +41,17 @@ class queue_storage {
   queue_storage(const queue_storage&) = delete;
   queue_storage& operator=(const queue_storage&) = delete;
   ~queue_storage() {
-    {
-      leaving left(*this);
-      const core::mutex_lock lock(state.mutex);
-      state.machine.abandon(left.chain);
-    }
+    abandon();
     const core::mutex_lock lock(state.mutex);
     while (state.unused != nullptr) delete take_unused();
+  }
+
+  /// Closes, and gives what is left to `dropped`.
+  void abandon() {
+    leaving left(*this);
+    const core::mutex_lock lock(state.mutex);
+    state.machine.close();
+    state.machine.abandon(left.chain);
   }
 
   /// What is known of an item before the lock is taken.
@@ -137,6 +141,7 @@ class queue_storage {
         return queue_answer::done;
       }
       ++state.popped;
+      ++state.in_hand;
       hand.add(p);
     }
     r.take(std::move(hand.first()->item));
@@ -165,6 +170,7 @@ class queue_storage {
       }
       if (found == 0) return nothing(w);
       state.popped += found;
+      state.in_hand += found;
     }
     while (place* const p = hand.first()) {
       out.push_back(std::move(p->item));
@@ -174,6 +180,12 @@ class queue_storage {
     return queue_answer::done;
   }
 
+  /// When a wait for room ends at the latest: then, or as the item is not wanted any more.
+  instant end_of_wait(instant deadline, const looked_at& about) {
+    if (about.deadline >= deadline) return deadline;
+    const core::mutex_lock lock(state.mutex);
+    return std::min(deadline, state.machine.hopeless_at(about.deadline));
+  }
   void note_refused(queue_answer a) noexcept {
     if (a != queue_answer::done) state.refused.fetch_add(1, std::memory_order_relaxed);
   }
@@ -182,7 +194,7 @@ class queue_storage {
     leaving dropped(*this);
     const queue_state::section s(state);
     state.machine.expire(now, dropped.chain);
-    if (state.machine.empty()) return queue_answer::closed;
+    if (state.over()) return queue_answer::closed;
     if (w == nullptr) return queue_answer::full;
     state.drainers.add(*w);
     return std::nullopt;
@@ -263,15 +275,20 @@ class queue_storage {
     in_hand(const in_hand&) = delete;
     in_hand& operator=(const in_hand&) = delete;
     ~in_hand() {
-      if (waiting_.first() == nullptr && done_.empty()) return;
+      if (items_ == 0) return;
       const queue_state::section s(storage_.state);
+      storage_.state.in_hand -= items_;
       while (core::queued* const q = waiting_.pop()) {
         storage_.state.machine.put_back(*q);
         --storage_.state.popped;
       }
       done_.move_before(storage_.state.unused);
     }
-    void add(place& p) noexcept { waiting_.push(p); }
+    /// The caller counts it in `state.in_hand`.
+    void add(place& p) noexcept {
+      waiting_.push(p);
+      ++items_;
+    }
     place* first() noexcept { return static_cast<place*>(waiting_.first()); }
     void taken() noexcept {
       auto* const p = static_cast<place*>(waiting_.pop());
@@ -283,6 +300,7 @@ class queue_storage {
     queue_storage& storage_;
     core::queued_chain waiting_;
     core::queued_chain done_;
+    std::size_t items_ = 0;
   };
 
   /// A reservation that is not needed if the move throws.
@@ -355,7 +373,7 @@ class queue_storage {
     return std::nullopt;
   }
   std::optional<queue_answer> nothing(queue_waiter* w) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
-    if (state.machine.closed() && state.machine.empty()) return queue_answer::closed;
+    if (state.over()) return queue_answer::closed;
     if (w == nullptr) return queue_answer::empty;
     state.consumers.add(*w);
     return std::nullopt;

@@ -164,6 +164,28 @@ TEST_CASE("async_push: those who look in vain, for room or at new options, keep 
   }
 }
 
+TEST_CASE("async_push: who waits for room hears when his item has expired, where that matters") {
+  for (const bool expire : {true, false}) {
+    CAPTURE(expire);
+    virtual_scheduler loop;
+    auto o = room_for_one();
+    o.expire = expire;
+    o.service_time = 1ms;
+    recorded<item> log;
+    backpressure_queue<item> q(o, log.hooks());
+    CHECK(q.try_push(std::make_unique<int>(0)));
+    std::optional<queue_answer> why;
+    const auto push = [&]() -> coroutine {
+      item mine = std::make_unique<int>(1);
+      why = (co_await async_push(q, loop, std::move(mine), {.deadline = at(5ms)}, at(1h))).why();
+    };
+    const coroutine c = push();
+    loop.run();
+    CHECK(why == (expire ? queue_answer::expired : queue_answer::timed_out));
+    CHECK(loop.elapsed() == (expire ? duration(4ms) : duration(1h)));
+  }
+}
+
 TEST_CASE("async_push: what the move of an item throws is heard by its producer, also by one that has waited") {
   virtual_scheduler loop;
   backpressure_queue<fragile> q(room_for_one());

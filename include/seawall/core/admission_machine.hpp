@@ -247,13 +247,11 @@ class admission_machine final : room_watcher {
   }
 
   answer line_up(place& p, const claim& c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (c.until <= line_.newest()) return answer::wait_timed_out;  // nobody need make room for it
     queued_chain gone;
     const queue_admission a = line_.admit(0, c.priority, c.deadline, line_.newest(), gone);
     send_away(gone);
-    if (a == queue_admission::expired || c.until <= line_.newest()) {
-      if (a == queue_admission::admitted) line_.cancel(0);
-      return answer::wait_timed_out;
-    }
+    if (a == queue_admission::expired) return answer::wait_timed_out;
     if (a != queue_admission::admitted) return answer::queue_full;
     p.priority = c.priority;
     p.deadline = c.deadline;

@@ -42,19 +42,21 @@ class controlled_delay {
   /// Whether to drop an item that has waited for `sojourn`; `last` if there is no other. `now` never goes back.
   bool drops(duration sojourn, bool last, instant now) noexcept {
     if (!on_) return false;
-    return law_ == codel_law::sojourn ? by_sojourn(sojourn, now) : by_rfc8289(sojourn, last, now);
+    return law_ == codel_law::sojourn ? by_sojourn(sojourn, last, now) : by_rfc8289(sojourn, last, now);
   }
 
  private:
-  bool by_sojourn(duration sojourn, instant now) noexcept {
+  bool by_sojourn(duration sojourn, bool last, instant now) noexcept {
+    // Behind the last there is nobody who would be served sooner without it, and what empties does not stand.
+    const duration seen = last ? duration::zero() : sojourn;
     if (now >= interval_ends_) {
       dropping_ = least_ > target_;
-      least_ = sojourn;
+      least_ = seen;
       interval_ends_ = now + interval_;
-    } else if (sojourn < least_) {
-      least_ = sojourn;
+    } else if (seen < least_) {
+      least_ = seen;
     }
-    return dropping_ && sojourn > target_ * 2;
+    return dropping_ && seen > target_ * 2;
   }
 
   // The pseudocode of RFC 8289, section 5, item by item instead of until one may go.

@@ -5,6 +5,7 @@
 // Who may enter a queue, who is next, who has to go: decided over places that know nothing of the items in them. No lock, no
 // clock, no waiting: queue/backpressure_queue.hpp adds those.
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cstddef>
@@ -81,7 +82,7 @@ enum class queue_admission : std::uint8_t { admitted, full, closed, too_large, e
 /// afterwards, so that nothing need be known of an item before it is served. The keys are hashed into a fixed number of turns, as in
 /// stochastic fairness queueing (McKenney, INFOCOM 1990): bounded, and nothing is allocated for a key.
 ///
-/// Thread safety: none of its own. Cost: constant; with a quantum, `next` takes a round for every quantum that an item is larger.
+/// Thread safety: none of its own. Cost: constant; with a quantum, `next` takes up to three rounds where all owe more than one.
 class turn_table {
  public:
   explicit turn_table(std::size_t turns) : turns_(std::make_unique<turn[]>(turns)), count_(turns) {}
@@ -99,9 +100,12 @@ class turn_table {
   }
   /// The first of the key whose turn it is. There is one.
   queued* next(std::uint64_t quantum) noexcept {
-    while (now_->credit <= 0) {
-      now_->credit += quantum != 0 ? static_cast<std::int64_t>(quantum) : 1;
-      if (now_->credit <= 0) now_ = now_->next;
+    const std::int64_t each = quantum != 0 ? static_cast<std::int64_t>(quantum) : 1;
+    for (const turn* const begun = now_; now_->credit <= 0;) {
+      now_->credit += each;
+      if (now_->credit > 0) break;
+      now_ = now_->next;
+      if (now_ == begun) skip_rounds(each);
     }
     return now_->first;
   }
@@ -114,7 +118,7 @@ class turn_table {
   /// It was served, before it is removed: its key pays.
   void charge(const queued& q, std::uint64_t quantum) noexcept {
     turn& t = turns_[q.turn % count_];
-    t.credit -= quantum != 0 ? static_cast<std::int64_t>(q.bytes) : 1;
+    t.credit -= quantum != 0 ? static_cast<std::int64_t>(std::min(q.bytes, most_bytes)) : 1;
     if (t.credit <= 0 && now_ == &t) now_ = t.next;
   }
 
@@ -127,6 +131,21 @@ class turn_table {
     std::int64_t credit = 0;
   };
 
+  static constexpr std::uint64_t most_bytes = std::uint64_t{1} << 62U;  // of an item that its key pays for
+
+  // All at once: those in which everybody would still owe.
+  void skip_rounds(std::int64_t each) noexcept {
+    std::int64_t rounds = seawall::detail::int64_max;
+    turn* t = now_;
+    do {
+      rounds = std::min(rounds, -t->credit / each);
+      t = t->next;
+    } while (t != now_);
+    do {
+      t->credit += rounds * each;
+      t = t->next;
+    } while (t != now_);
+  }
   // Before the one whose turn it is: last in the round.
   void enter(turn& t) noexcept {
     if (now_ == nullptr) {

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <stop_token>
+#include <type_traits>
 #include <utility>
 
 #include "seawall/exec/scheduler.hpp"
@@ -21,6 +22,9 @@ namespace detail {
 
 template <class T>
 class popping {
+  static_assert(std::is_nothrow_move_constructible_v<T>,
+                "an item is moved once more when it has left the queue, and would be lost if that threw");
+
  public:
   static constexpr queue_waiters queue_state::*list = &queue_state::consumers;
   static constexpr queue_answer not_yet = queue_answer::empty;
@@ -43,8 +47,11 @@ class popping {
 /// on on the scheduler. The deadline is one of the scheduler's clock. Not a `queue_wait`: g++ 12 destroys an aggregate that is
 /// written into a co_await expression twice.
 ///
-/// Lifetime: queue and scheduler outlive the wait. A coroutine that waits may be destroyed only by those who share a thread with the
-/// scheduler and with all who push; elsewhere request `stop`, and let it end.
+/// Items have to be movable without throwing.
+///
+/// Lifetime: queue and scheduler outlive the wait. A coroutine that waits may be destroyed only by those who share a thread with
+/// the scheduler and with all who push or close, and only until it is woken: the scheduler has it from then on until it runs.
+/// Elsewhere request `stop`, and let it end.
 /// Cost: that of a pop; if it waits, a post, and a timer where there is a deadline. No allocation but that of a stop callback.
 template <class T, scheduler Scheduler>
 [[nodiscard]] detail::queue_awaiter<detail::popping<T>, Scheduler> async_pop(

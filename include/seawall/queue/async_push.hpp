@@ -32,6 +32,7 @@ class pushing {
         answer_(not_yet) {}
 
   queue_storage<T>& storage() noexcept { return storage_; }
+  instant end_of_wait(instant deadline) { return storage_.end_of_wait(deadline, about_); }
   std::optional<queue_answer> attempt(instant now, queue_waiter* w) {
     return storage_.push(item_, about_, now, w);
   }
@@ -54,14 +55,17 @@ class pushing {
 /// the thread, and goes on on the scheduler. The deadlines, of the wait and of the item, are of the scheduler's clock. A refused
 /// item was not moved from: the caller still has it.
 ///
-/// Lifetime: queue, scheduler and item outlive the wait. A coroutine that waits may be destroyed only by those who share a thread with
-/// the scheduler and with all who pop; elsewhere request `stop`, and let it end.
+/// Lifetime: queue, scheduler and item outlive the wait. A coroutine that waits may be destroyed only by those who share a thread
+/// with the scheduler and with all who pop, close or reconfigure, and only until it is woken: the scheduler has it from then on
+/// until it runs. Elsewhere request `stop`, and let it end.
 /// Cost: that of a push; if it waits, a post, and a timer where there is a deadline. No allocation but that of a stop callback.
 template <class T, scheduler Scheduler>
 [[nodiscard]] detail::queue_awaiter<detail::pushing<T>, Scheduler> async_push(
     backpressure_queue<T>& queue, Scheduler& on, T&& item, const queue_item& about = {},
     instant deadline = instant::never(), std::stop_token stop = {}) {
-  return {detail::pushing<T>(queue, item, about), on, deadline, std::move(stop)};
+  detail::pushing<T> wanted(queue, item, about);
+  const instant end = wanted.end_of_wait(deadline);
+  return {std::move(wanted), on, end, std::move(stop)};
 }
 
 }  // namespace seawall

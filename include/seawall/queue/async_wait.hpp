@@ -8,6 +8,7 @@
 #include <concepts>
 #include <coroutine>
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <stop_token>
 #include <utility>
@@ -55,7 +56,12 @@ class queue_awaiter : queue_waiter, task {
     coroutine_ = h;
     return look(end::woken);
   }
-  auto await_resume() { return action_.result(); }
+  auto await_resume() {
+#if defined(__cpp_exceptions)
+    if (thrown_) std::rethrow_exception(std::move(thrown_));
+#endif
+    return action_.result();
+  }
 
  private:
   enum class end : std::uint8_t { woken, timed_out, stopped };
@@ -144,7 +150,21 @@ class queue_awaiter : queue_waiter, task {
   }
   bool leave() { return action_.storage().leave(Action::list, *this); }
   void go_on() {
-    if (!look(how_)) coroutine_.resume();
+    if (!waits_again()) coroutine_.resume();
+  }
+  // What the move of an item throws is for whoever awaits it, not for the scheduler.
+  bool waits_again() {
+#if defined(__cpp_exceptions)
+    try {
+      return look(how_);
+    } catch (...) {
+      waiting_ = false;
+      thrown_ = std::current_exception();
+      return false;
+    }
+#else
+    return look(how_);
+#endif
   }
   // The scheduler is gone; what he was woken for is for somebody else.
   void pass_on() noexcept {
@@ -165,6 +185,9 @@ class queue_awaiter : queue_waiter, task {
   std::optional<std::stop_callback<stopping>> on_stop_;
   std::atomic<std::uint8_t> events_{0};  // some of the bits above
   std::atomic<bool> timer_met_{false};   // one of the two, timer and claimer, has come
+#if defined(__cpp_exceptions)
+  std::exception_ptr thrown_;
+#endif
   end how_ = end::woken;
   bool armed_ = false;
   bool waiting_ = false;

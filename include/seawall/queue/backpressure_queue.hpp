@@ -54,6 +54,11 @@ class backpressure_queue {
   explicit backpressure_queue(options_type settings)
       : impl_(std::make_unique<detail::queue_storage<T>>(detail::checked(policy_name, std::move(settings)))) {
   }
+  backpressure_queue(backpressure_queue&&) noexcept = default;
+  backpressure_queue& operator=(backpressure_queue&&) noexcept = default;
+  ~backpressure_queue() {
+    if (impl_ != nullptr) impl_->abandon();  // while it can still be called by `dropped`
+  }
 
   /// `absl::StatusOr<backpressure_queue>`; needs seawall/status.hpp.
   template <class Creator = detail::creator<backpressure_queue>>
@@ -71,7 +76,7 @@ class backpressure_queue {
   push_result try_push(T&& item, const queue_item& about = {}) {
     return try_push(std::move(item), about, clock(about));
   }
-  /// Waits for room, where the queue is one of `queue_full::wait`.
+  /// Waits for room, where the queue is one of `queue_full::wait`; not longer than until the item has expired.
   push_result push(T&& item, const queue_item& about, const queue_wait& wait) {
     const std::uint64_t bytes = impl_->bytes_of(item);
     if (impl_->push_at_once(item, about, bytes)) [[likely]]
@@ -135,7 +140,7 @@ class backpressure_queue {
     close();
     impl_->wait(&state::drainers, wait,
                 [this](detail::queue_waiter* w) { return impl_->drained(clock(), w); });
-    return snapshot().items;
+    return impl_->state.left();
   }
   /// Gives what has expired to `dropped`. Pushes and pops do it as well: for queues that may be idle for long.
   void tick(instant now) { impl_->tick(now); }
@@ -166,7 +171,8 @@ class backpressure_queue {
     const auto looked_at = impl_->look_at(about, bytes);
     const auto first = *impl_->push(item, looked_at, clock(about), nullptr);
     if (first != queue_answer::full) return told(first);
-    return told(impl_->wait(&state::producers, wait, [&](detail::queue_waiter* w) {
+    const queue_wait limits{impl_->end_of_wait(wait.deadline, looked_at), wait.stop};
+    return told(impl_->wait(&state::producers, limits, [&](detail::queue_waiter* w) {
       return impl_->push(item, looked_at, clock(about), w);
     }));
   }

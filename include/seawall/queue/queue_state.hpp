@@ -108,6 +108,15 @@ class queue_state {
     const section s(*this);
     machine.close();
   }
+  /// Nothing more will come. What is in hand might come back.
+  bool over() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return machine.closed() && machine.empty() && in_hand == 0;
+  }
+  /// Those whose consumers have not taken them yet.
+  std::size_t left() {
+    const core::mutex_lock lock(mutex);
+    return machine.items() + machine.reserved() + in_hand;
+  }
 
   backpressure_queue_snapshot snapshot(instant now) {
     const core::mutex_lock lock(mutex);
@@ -136,6 +145,7 @@ class queue_state {
   std::uint64_t coming ABSL_GUARDED_BY(mutex) = 0;  // items that consumers on their way can take
   queue_waiters producers ABSL_GUARDED_BY(mutex);
   queue_waiters drainers ABSL_GUARDED_BY(mutex);
+  std::size_t in_hand ABSL_GUARDED_BY(mutex) = 0;  // items on their way out: they are back if a move throws
   core::queued* unused ABSL_GUARDED_BY(mutex) = nullptr;  // places without an item, through `next`
   std::uint64_t pushed ABSL_GUARDED_BY(mutex) = 0;
   std::uint64_t popped ABSL_GUARDED_BY(mutex) = 0;
@@ -156,14 +166,13 @@ class queue_state {
     if (tells) tell_level();
   }
   void settle(queue_waiters& out) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    const bool over = machine.closed() && machine.empty();
     if (!consumers.empty()) {
       if (machine.items() > coming) {
         queue_waiter& first = *consumers.first();
         first.coming = true;
         coming += first.takes;
         consumers.move_first_to(out);
-      } else if (over) {
+      } else if (over()) {
         consumers.move_all_to(out);
       }
     }
@@ -174,7 +183,7 @@ class queue_state {
         producers.move_first_to(out);
       }
     }
-    if (over && !drainers.empty()) drainers.move_all_to(out);
+    if (over() && !drainers.empty()) drainers.move_all_to(out);
   }
 
   void tell_level() {

@@ -32,6 +32,8 @@ namespace seawall::detail {
 template <class T>
 class queue_storage {
  public:
+  using chunk = typename item_chunks<T>::chunk;
+
   /// Short enough, and safe enough, for the lock: one critical section for a push or a pop.
   static constexpr bool moves_under_lock = std::is_nothrow_move_constructible_v<T> && sizeof(T) <= 128;
 
@@ -42,18 +44,25 @@ class queue_storage {
   queue_storage(const queue_storage&) = delete;
   queue_storage& operator=(const queue_storage&) = delete;
   ~queue_storage() {
-    {
-      leaving left(*this);
-      const core::mutex_lock lock(state.mutex);
-      state.machine.abandon(left.chain);
-    }
-    if constexpr (moves_under_lock) {
-      for (; !chunks_.empty(); chunks_.pop_front()) {
-        if (hooks_.dropped) hooks_.dropped(std::move(chunks_.front().item), queue_drop::abandoned);
-      }
-    }
+    abandon();
     const core::mutex_lock lock(state.mutex);
     while (state.unused != nullptr) delete take_unused();
+  }
+
+  /// Closes, and gives what is left to `dropped`.
+  void abandon() {
+    leaving left(*this);
+    typename item_chunks<T>::chain chunks;
+    {
+      const core::mutex_lock lock(state.mutex);
+      state.machine.close();
+      state.machine.abandon(left.chain);
+      if constexpr (moves_under_lock) {
+        chunks = chunks_.detach(SIZE_MAX);
+        state.machine.leave_plain(chunks.items, bytes_of(chunks));
+      }
+    }
+    while (chunk* const c = chunks.pop()) hand_over(std::unique_ptr<chunk>(c));
   }
 
   /// What is known of an item before the lock is taken.
@@ -160,6 +169,7 @@ class queue_storage {
         return queue_answer::done;
       }
       ++state.popped;
+      ++state.in_hand;
       hand.add(p);
     }
     r.take(std::move(hand.first()->item));
@@ -190,6 +200,7 @@ class queue_storage {
       // If it has become a plain one meanwhile, whoever takes from it next time finds what there is.
       if (found == 0) return nothing(w);
       state.popped += found;
+      state.in_hand += found;
     }
     while (place* const p = hand.first()) {
       out.push_back(std::move(p->item));
@@ -199,6 +210,12 @@ class queue_storage {
     return queue_answer::done;
   }
 
+  /// When a wait for room ends at the latest: then, or as the item is not wanted any more.
+  instant end_of_wait(instant deadline, const looked_at& about) {
+    if (about.deadline >= deadline) return deadline;
+    const core::mutex_lock lock(state.mutex);
+    return std::min(deadline, state.machine.hopeless_at(about.deadline));
+  }
   void note_refused(queue_answer a) noexcept {
     if (a != queue_answer::done) state.refused.fetch_add(1, std::memory_order_relaxed);
   }
@@ -207,7 +224,7 @@ class queue_storage {
     leaving dropped(*this);
     const queue_state::section s(state);
     state.machine.expire(now, dropped.chain);
-    if (state.machine.empty()) return queue_answer::closed;
+    if (state.over()) return queue_answer::closed;
     if (w == nullptr) return queue_answer::full;
     state.drainers.add(*w);
     return std::nullopt;
@@ -277,8 +294,6 @@ class queue_storage {
   /// The item comes first: beside what every order needs of a place, in the same cache lines if it is small.
   struct place final : slot, core::queued {};
 
-  using chunk = typename item_chunks<T>::chunk;
-
   /// What a push may need, allocated before the lock is taken.
   struct memory {
     void get(bool plain) {
@@ -312,15 +327,20 @@ class queue_storage {
     in_hand(const in_hand&) = delete;
     in_hand& operator=(const in_hand&) = delete;
     ~in_hand() {
-      if (waiting_.first() == nullptr && done_.empty()) return;
+      if (items_ == 0) return;
       const queue_state::section s(storage_.state);
+      storage_.state.in_hand -= items_;
       while (core::queued* const q = waiting_.pop()) {
         storage_.state.machine.put_back(*q);
         --storage_.state.popped;
       }
       done_.move_before(storage_.state.unused);
     }
-    void add(place& p) noexcept { waiting_.push(p); }
+    /// The caller counts it in `state.in_hand`.
+    void add(place& p) noexcept {
+      waiting_.push(p);
+      ++items_;
+    }
     place* first() noexcept { return static_cast<place*>(waiting_.first()); }
     void taken() noexcept {
       auto* const p = static_cast<place*>(waiting_.pop());
@@ -332,6 +352,7 @@ class queue_storage {
     queue_storage& storage_;
     core::queued_chain waiting_;
     core::queued_chain done_;
+    std::size_t items_ = 0;
   };
 
   /// The same in chunks.
@@ -345,6 +366,7 @@ class queue_storage {
       typename item_chunks<T>::chain without_memory;
       {
         const queue_state::section s(storage_.state);
+        storage_.state.in_hand -= chain.items;
         while (chunk* const c = chain.pop()) {
           if (!storage_.put_back(*c)) [[unlikely]]
             without_memory.push(*c);
@@ -427,6 +449,7 @@ class queue_storage {
       hand.chain = chunks_.detach(max);
       state.machine.leave_plain(hand.chain.items, bytes_of(hand.chain));
       state.popped += hand.chain.items;
+      state.in_hand += hand.chain.items;
     }
     for (chunk* c = hand.chain.first; c != nullptr; c = c->next) {
       for (; c->size() != 0; c->drop_front(), ++items) out.push_back(std::move(c->front().item));
@@ -532,7 +555,7 @@ class queue_storage {
     return std::nullopt;
   }
   std::optional<queue_answer> nothing(queue_waiter* w) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
-    if (state.machine.closed() && state.machine.empty()) return queue_answer::closed;
+    if (state.over()) return queue_answer::closed;
     if (w == nullptr) return queue_answer::empty;
     state.consumers.add(*w);
     return std::nullopt;

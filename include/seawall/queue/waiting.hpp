@@ -37,16 +37,19 @@ class queue_waiter {
   queue_waiter* previous = nullptr;
   queue_waiter* next = nullptr;
   bool linked = false;
-  bool again = false;       // he has waited before: his place is the first
-  bool coming = false;      // he has been woken, and has not looked yet
-  std::uint64_t bytes = 0;  // that his item needs
-  std::uint64_t takes = 1;  // items, at most, when he looks
+  bool coming = false;       // he has been woken, and has not looked yet
+  std::uint64_t ticket = 0;  // his place among those who wait; 0: he has not waited yet
+  std::uint64_t bytes = 0;   // that his item needs
+  std::uint64_t takes = 1;   // items, at most, when he looks
 
  protected:
   ~queue_waiter() = default;
 };
 
-/// Thread safety: none of its own; the queue's mutex. Cost: constant.
+/// In the order in which they came: whoever has looked in vain goes back to his place.
+///
+/// Thread safety: none of its own; the queue's mutex. Cost: constant; to go back, a step for each of those in front, which are only
+/// such as have gone back as well.
 class queue_waiters {
  public:
   bool empty() const noexcept { return first_ == nullptr; }
@@ -54,11 +57,18 @@ class queue_waiters {
   queue_waiter* first() const noexcept { return first_; }
 
   void add(queue_waiter& w) noexcept {
-    w.previous = w.again ? nullptr : last_;
-    w.next = w.again ? first_ : nullptr;
+    queue_waiter* after = last_;
+    if (w.ticket == 0) {
+      w.ticket = ++tickets_;
+    } else {
+      after = nullptr;
+      for (queue_waiter* one = first_; one != nullptr && one->ticket < w.ticket; one = one->next) after = one;
+    }
+    w.previous = after;
+    w.next = after != nullptr ? after->next : first_;
     (w.previous != nullptr ? w.previous->next : first_) = &w;
     (w.next != nullptr ? w.next->previous : last_) = &w;
-    w.linked = w.again = true;
+    w.linked = true;
     ++size_;
   }
   void remove(queue_waiter& w) noexcept {
@@ -94,6 +104,7 @@ class queue_waiters {
   queue_waiter* first_ = nullptr;
   queue_waiter* last_ = nullptr;
   std::size_t size_ = 0;
+  std::uint64_t tickets_ = 0;
 };
 
 /// A thread.

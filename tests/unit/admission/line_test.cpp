@@ -77,6 +77,20 @@ TEST_CASE("admission: what happens to one too many is what the options say") {
   }
 }
 
+TEST_CASE("admission: nobody makes room for one whose time is over") {
+  auto o = room_for_one();
+  o.max_waiting = 1;
+  o.when_full = queue_full::drop_oldest;
+  o.expire = false;
+  hand_driven_admission a(o);
+  a.comes();
+  auto& waits = a.comes();
+  CHECK(a.comes({.deadline = a.now}).why() == reason::deadline_exceeded);
+  CHECK_FALSE(waits.poked());
+  CHECK(a.seen().waiting == 1);
+  CHECK(a.seen().evicted == 0);
+}
+
 TEST_CASE("admission: the orders") {
   SUBCASE("first come") {
     hand_driven_admission a(room_for_one(queue_order::fifo));

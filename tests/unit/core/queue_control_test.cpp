@@ -54,6 +54,13 @@ TEST_CASE(
          {199ms, 11ms, false, true},  // but it is judged when it is over
          {200ms, 11ms, false, false}});
 }
+TEST_CASE("CoDel, sojourn: a queue that empties again and again does not stand, however late its consumer comes") {
+  controlled_delay c({.on = true});
+  for (int i = 0; i < 100; ++i) {
+    CHECK_FALSE(c.drops(20ms, false, at(30ms * i)));
+    CHECK_FALSE(c.drops(20ms, true, at(30ms * i)));
+  }
+}
 TEST_CASE("CoDel, RFC 8289: one, and then after interval / sqrt(n)") {
   check({.on = true, .law = codel_law::rfc8289}, {{0ms, 6ms, false, false},
                                                   {99ms, 6ms, false, false},

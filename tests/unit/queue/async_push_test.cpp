@@ -5,7 +5,9 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <stop_token>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -31,6 +33,14 @@ struct heard {
 };
 
 using item = std::unique_ptr<int>;
+
+struct fragile {
+  fragile() = default;
+  fragile(fragile&&) noexcept(false) {
+    if (throws) throw std::runtime_error("move");
+  }
+  static inline bool throws = false;
+};
 
 backpressure_queue_options room_for_one() {
   auto o = plain();
@@ -127,6 +137,86 @@ TEST_CASE("async_push: a scheduler that is gone takes no room with it: another p
   loop.run();
   CHECK_FALSE(first.why);
   CHECK(second.why == queue_answer::done);
+}
+
+TEST_CASE("async_push: those who look in vain, for room or at new options, keep their order") {
+  virtual_scheduler loop;
+  auto o = room_for_one();
+  backpressure_queue<item> q(o);
+  CHECK(q.try_push(std::make_unique<int>(0)));
+  heard h[4];
+  std::vector<coroutine> all;
+  for (int i = 0; i < 3; ++i) all.push_back(producer(q, loop, i + 1, h[i]));
+  SUBCASE("new options") { CHECK_FALSE(q.reconfigure(o)); }
+  SUBCASE("room that somebody else takes") {
+    CHECK(**q.try_pop() == 0);
+    q.tick();
+    q.tick();  // all three are on their way
+    CHECK(q.snapshot().producers_waiting == 0);
+    CHECK(q.try_push(std::make_unique<int>(0)));
+  }
+  all.push_back(producer(q, loop, 4, h[3]));
+  loop.run();
+  CHECK(q.snapshot().producers_waiting == 4);
+  for (int i = 0; i <= 4; ++i) {
+    CHECK(**q.try_pop() == i);
+    loop.run();
+  }
+}
+
+TEST_CASE("async_push: who waits for room hears when his item has expired, where that matters") {
+  for (const bool expire : {true, false}) {
+    CAPTURE(expire);
+    virtual_scheduler loop;
+    auto o = room_for_one();
+    o.expire = expire;
+    o.service_time = 1ms;
+    recorded<item> log;
+    backpressure_queue<item> q(o, log.hooks());
+    CHECK(q.try_push(std::make_unique<int>(0)));
+    std::optional<queue_answer> why;
+    const auto push = [&]() -> coroutine {
+      item mine = std::make_unique<int>(1);
+      why = (co_await async_push(q, loop, std::move(mine), {.deadline = at(5ms)}, at(1h))).why();
+    };
+    const coroutine c = push();
+    loop.run();
+    CHECK(why == (expire ? queue_answer::expired : queue_answer::timed_out));
+    CHECK(loop.elapsed() == (expire ? duration(4ms) : duration(1h)));
+  }
+}
+
+TEST_CASE("async_push: what the move of an item throws is heard by its producer, also by one that has waited") {
+  virtual_scheduler loop;
+  backpressure_queue<fragile> q(room_for_one());
+  std::string heard;
+  const auto push = [&]() -> coroutine {
+    fragile mine;
+    try {
+      (void)co_await async_push(q, loop, std::move(mine), {}, at(1h));
+    } catch (const std::runtime_error& e) {
+      heard = e.what();
+    }
+  };
+  SUBCASE("not waiting") {
+    fragile::throws = true;
+    const coroutine a = push();
+    CHECK(heard == "move");
+    fragile::throws = false;
+  }
+  SUBCASE("waiting") {
+    CHECK(q.try_push(fragile()));
+    const coroutine a = push(), b = push();
+    CHECK(q.try_pop());
+    fragile::throws = true;
+    CHECK(loop.run_one());
+    fragile::throws = false;
+    CHECK(heard == "move");
+    CHECK(a.done());
+    loop.run();  // the room is not lost with it
+    CHECK(b.done());
+    CHECK(loop.elapsed() == 0ms);
+  }
 }
 
 TEST_CASE("async_push: on threads, against async_pop: every item once") {

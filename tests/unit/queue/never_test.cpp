@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -23,6 +24,7 @@ struct nosy {
   explicit nosy(int v, backpressure_queue<nosy>** q = nullptr) : value(v), queue(q) { ++alive; }
   nosy(nosy&& o) noexcept(false) : value(o.value), queue(o.queue) {
     if (queue != nullptr && *queue != nullptr) (void)(*queue)->snapshot();
+    if (on_move) std::exchange(on_move, {})();
     if (throw_in > 0 && --throw_in == 0) throw std::runtime_error("move");
     o.value = -1;
     ++alive;
@@ -37,6 +39,7 @@ struct nosy {
   backpressure_queue<nosy>** queue;
   static inline int alive = 0;
   static inline int throw_in = 0;
+  static inline std::function<void()> on_move = {};
 };
 
 std::vector<int> rest(backpressure_queue<nosy>& q) {
@@ -135,12 +138,52 @@ TEST_CASE(
 TEST_CASE("never: a consumer that waits sleeps on beside an item that came back because its move threw") {
   backpressure_queue<nosy> q(plain());
   CHECK(q.try_push(nosy(1)));
-  nosy::throw_in = 1;
-  CHECK_THROWS(q.try_pop());
   std::atomic<int> got{0};
-  std::thread consumer([&] { got = q.pop()->value; });
+  std::thread consumer;
+  nosy::on_move = [&] {
+    consumer = std::thread([&] { got = q.pop()->value; });
+    while (q.snapshot().consumers_waiting == 0) std::this_thread::yield();
+    throw std::runtime_error("move");
+  };
+  CHECK_THROWS(q.try_pop());
   consumer.join();
   CHECK(got == 1);
+}
+
+TEST_CASE("never: all is said to have been taken while an item may still come back because its move throws") {
+  backpressure_queue<nosy> q(plain());
+  CHECK(q.try_push(nosy(1)));
+  q.close();
+  queue_answer said{};
+  std::size_t left = 0;
+  nosy::on_move = [&] {
+    said = q.try_pop().why();
+    left = q.drain({.deadline = steady_clock::now()});
+    throw std::runtime_error("move");
+  };
+  CHECK_THROWS(q.try_pop());
+  CHECK(said == queue_answer::empty);
+  CHECK(left == 1);
+  CHECK(rest(q) == std::vector{1});
+  CHECK(q.try_pop().why() == queue_answer::closed);
+  CHECK(q.drain() == 0);
+}
+
+TEST_CASE("never: an item is lost in a queue that goes, as the handler of what is dropped pushes it again") {
+  int back = 0;
+  {
+    backpressure_queue<nosy>* self = nullptr;
+    queue_hooks<nosy> hooks;
+    hooks.dropped = [&](nosy&& n, queue_drop) {
+      if (self->try_push(std::move(n)).why() == queue_answer::closed) ++back;
+    };
+    backpressure_queue<nosy> q(plain(), hooks);
+    self = &q;
+    CHECK(q.try_push(nosy(1)));
+    CHECK(q.try_push(nosy(2)));
+  }
+  CHECK(back == 2);
+  CHECK(nosy::alive == 0);
 }
 
 TEST_CASE("never: a queue that may drop has nobody to give it to") {

@@ -228,6 +228,21 @@ TEST_CASE("queue: fair with a quantum: turns are of bytes, and the debt of a lar
   CHECK(out == "LsssLsssLsss");
 }
 
+TEST_CASE("queue: fair with a quantum: an item of any size is paid for in no time") {
+  queue_hooks<int> hooks;
+  hooks.bytes = [](const int& i) { return i == 0 ? UINT64_MAX / 4 : std::uint64_t{1024}; };
+  backpressure_queue<int> q({.order = queue_order::fair, .expire = false, .quantum = 1024}, hooks);
+  CHECK(q.try_push(0, {.key = "a"}));
+  CHECK(q.try_push(0, {.key = "b"}));
+  for (int i = 1; i <= 2; ++i) {
+    CHECK(q.try_push(int(i), {.key = "a"}));
+    CHECK(q.try_push(int(i), {.key = "b"}));
+  }
+  std::vector<int> out;
+  CHECK(q.try_pop_batch(out, 10).items == 6);
+  CHECK(out == std::vector{0, 0, 1, 1, 2, 2});
+}
+
 TEST_CASE("queue: close: nothing more is accepted, what is left is taken, then consumers hear it") {
   backpressure_queue<int> q(plain());
   CHECK(q.try_pop().why() == queue_answer::empty);

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_ADAPTIVE_LIMIT_HPP
 #define SEAWALL_ADAPTIVE_LIMIT_HPP
 
-// A limit on calls in flight that finds its own value and follows the dependency's capacity: in front of a client's calls,
-// or of a server's own handlers. Rejects at once what is too much; for a limit that is known, or calls that may wait, see
-// the bulkhead.
+// A limit on calls in flight that finds its own value and follows the dependency's capacity: in front of a
+// client's calls, or of a server's own handlers. Rejects at once what is too much; for a limit that is known,
+// or calls that may wait, see the bulkhead.
 
 #include <cstdint>
 #include <memory>
@@ -62,10 +62,11 @@ inline std::optional<option_error> validate(const adaptive_limit_options& o) {
   return checks.result();
 }
 
-/// The shared state of an adaptive limit, and its stand-alone face. A handle: moving it leaves layers and permits valid.
+/// The shared state of an adaptive limit, and its stand-alone face. A handle: moving it leaves layers and
+/// permits valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
 /// Thread safety: distinct and shared objects safe; moving is not.
 /// Cost: see `core::adaptive_machine`; about 500 bytes.
 class adaptive_limit {
@@ -137,8 +138,8 @@ class adaptive_limit {
   adaptive_limit_snapshot snapshot() const { return machine_->snapshot(); }
   const std::string& name() const noexcept { return machine_->name(); }
 
-  /// New bounds and reservation from now on; the limit and what has been learned are kept. Name, algorithm and initial
-  /// limit are fixed. Returns what is wrong with the options, in which case nothing has changed.
+  /// New bounds and reservation from now on; the limit and what has been learned are kept. Name, algorithm
+  /// and initial limit are fixed. Returns what is wrong with the options, in which case nothing has changed.
   std::optional<option_error> reconfigure(const adaptive_limit_options& options) {
     if (auto error = validate(options)) return error;
     detail::option_checks checks;

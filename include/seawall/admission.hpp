@@ -2,9 +2,10 @@
 #ifndef SEAWALL_ADMISSION_HPP
 #define SEAWALL_ADMISSION_HPP
 
-// Admission in front of a handler: a limit on calls under way, learned or set, and a managed line of those that wait for a place: with
-// the orders, the expiry and the CoDel of the backpressure queue. A server wraps its handler as a client wraps its call.
-// docs/queue.md says which order to choose; the defaults need no tuning where calls have deadlines.
+// Admission in front of a handler: a limit on calls under way, learned or set, and a managed line of those
+// that wait for a place: with the orders, the expiry and the CoDel of the backpressure queue. A server wraps
+// its handler as a client wraps its call. docs/queue.md says which order to choose; the defaults need no
+// tuning where calls have deadlines.
 
 #include <cstdint>
 #include <memory>
@@ -22,13 +23,14 @@
 
 namespace seawall {
 
-/// The shared state of an admission, and its stand-alone face. A handle: moving it leaves layers and permits valid.
+/// The shared state of an admission, and its stand-alone face. A handle: moving it leaves layers and permits
+/// valid.
 ///
-/// A call that finds a place goes on at once, without a lock, unless others wait. Else it waits in the line until a place is handed
-/// to it: one that a call has left, or one by which the limit has grown.
+/// A call that finds a place goes on at once, without a lock, unless others wait. Else it waits in the line
+/// until a place is handed to it: one that a call has left, or one by which the limit has grown.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
 /// Thread safety: distinct and shared objects safe; moving is not.
 /// Cancellation: a call that goes away leaves the line, or passes on the place it has just been handed.
 /// Cost: see `core::admission_machine`; about 600 bytes, and with `queue_order::fair` 40 for each turn.
@@ -43,7 +45,8 @@ class admission {
     instant deadline = instant::never();
   };
 
-  /// A place for one call, or a refusal. Move-only; dropping it gives the place back, and teaches a learned limit nothing.
+  /// A place for one call, or a refusal. Move-only; dropping it gives the place back, and teaches a learned
+  /// limit nothing.
   class permit {
    public:
     permit() = default;
@@ -106,8 +109,8 @@ class admission {
   admission_snapshot snapshot() const { return snapshot(steady_clock::now()); }
   const std::string& name() const noexcept { return machine_->name(); }
 
-  /// New options from now on, also for those who wait: they stay, for as long as they were told. Name, limit, order and turns are
-  /// fixed. Returns what is wrong with the options, in which case nothing has changed.
+  /// New options from now on, also for those who wait: they stay, for as long as they were told. Name, limit,
+  /// order and turns are fixed. Returns what is wrong with the options, in which case nothing has changed.
   std::optional<option_error> reconfigure(const admission_options& options, instant now) {
     if (auto error = validate(options)) return error;
     detail::option_checks checks;
@@ -293,8 +296,8 @@ inline detail::admission_layer<detail::one_admission> admit(admission& a) noexce
 }
 detail::admission_layer<detail::one_admission> admit(admission&&) = delete;
 
-/// One admission for each `call_options::key`, each with a limit and a line of its own. For keys that take turns in one line, see
-/// `queue_order::fair`.
+/// One admission for each `call_options::key`, each with a limit and a line of its own. For keys that take
+/// turns in one line, see `queue_order::fair`.
 inline detail::admission_layer<detail::admission_of_key> admit(keyed<admission>& a) noexcept {
   return detail::admission_layer<detail::admission_of_key>({&a});
 }

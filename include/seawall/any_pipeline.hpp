@@ -2,8 +2,8 @@
 #ifndef SEAWALL_ANY_PIPELINE_HPP
 #define SEAWALL_ANY_PIPELINE_HPP
 
-// A pipeline whose layers are known at run time: built from configuration, or to give pipelines of several kinds one type.
-// The frames are those of the static pipelines, behind virtual functions.
+// A pipeline whose layers are known at run time: built from configuration, or to give pipelines of several
+// kinds one type. The frames are those of the static pipelines, behind virtual functions.
 
 #include <array>
 #include <cstddef>
@@ -292,8 +292,8 @@ struct fallback_config {
       source;
 };
 
-/// What `any_pipeline<R>::from` builds: layers, outermost first. Where there is shared state, it is either owned by the
-/// pipeline (options) or shared with others (a pointer, which must outlive the pipeline).
+/// What `any_pipeline<R>::from` builds: layers, outermost first. Where there is shared state, it is either
+/// owned by the pipeline (options) or shared with others (a pointer, which must outlive the pipeline).
 template <class R>
 struct pipeline_config {
   using layer =
@@ -311,11 +311,12 @@ struct pipeline_config {
   std::vector<layer> layers = {};  ///< at most 32
 };
 
-/// A pipeline for operations that return R. Operations must be declared idempotent or not, since it may repeat.
+/// A pipeline for operations that return R. Operations must be declared idempotent or not, since it may
+/// repeat.
 ///
 /// Thread safety: shared objects safe. Copies share the layers.
-/// Cost: a virtual call a layer and function more than the static pipeline; no allocation while the frames fit into 1.5
-/// KiB (about ten layers; what is inside a hedge counts four times).
+/// Cost: a virtual call a layer and function more than the static pipeline; no allocation while the frames
+/// fit into 1.5 KiB (about ten layers; what is inside a hedge counts four times).
 template <class R>
 class any_pipeline : public detail::entry_points<any_pipeline<R>> {
   using frames = detail::frame_stack<R>;
@@ -337,7 +338,8 @@ class any_pipeline : public detail::entry_points<any_pipeline<R>> {
     bytes_ = frames::bytes_for(layers_);
   }
 
-  /// Errors: `absl::StatusCode::kInvalidArgument` names the layer, the field, the value and the range, or the order rule that is broken.
+  /// Errors: `absl::StatusCode::kInvalidArgument` names the layer, the field, the value and the range, or the
+  /// order rule that is broken.
   static absl::StatusOr<any_pipeline> from(pipeline_config<R> config) {
     any_pipeline p;
     const std::string where = config.name.empty() ? "pipeline" : "pipeline '" + config.name + "'";

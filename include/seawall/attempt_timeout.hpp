@@ -2,7 +2,8 @@
 #ifndef SEAWALL_ATTEMPT_TIMEOUT_HPP
 #define SEAWALL_ATTEMPT_TIMEOUT_HPP
 
-// A time-out for each attempt, so that one that hangs leaves time for another. For the whole call see deadline.hpp.
+// A time-out for each attempt, so that one that hangs leaves time for another. For the whole call see
+// deadline.hpp.
 
 #include <functional>
 #include <optional>
@@ -19,7 +20,8 @@ namespace seawall {
 struct attempt_timeout_options {
   std::string name = {};
   duration after = std::chrono::seconds(1);  ///< positive
-  /// If set, asked at the beginning of each attempt instead of `after`; an answer that is not positive ends the attempt.
+  /// If set, asked at the beginning of each attempt instead of `after`; an answer that is not positive ends
+  /// the attempt.
   std::function<duration(const call_view&)> from = nullptr;
 };
 
@@ -32,8 +34,8 @@ inline std::optional<option_error> validate(const attempt_timeout_options& o) {
 /// The layer made by `attempt_timeout`.
 ///
 /// Cost: a comparison and an addition.
-/// Cancellation: the attempt carries the deadline. Where it can be abandoned, it is, and counts as a failure of the
-/// dependency; else a result that comes late is delivered, and counts as slow.
+/// Cancellation: the attempt carries the deadline. Where it can be abandoned, it is, and counts as a failure
+/// of the dependency; else a result that comes late is delivered, and counts as slow.
 class attempt_timeout_layer : public layer_base {
  public:
   static constexpr layer_kind kind = layer_kind::attempt_timeout;

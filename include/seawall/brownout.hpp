@@ -2,8 +2,8 @@
 #ifndef SEAWALL_BROWNOUT_HPP
 #define SEAWALL_BROWNOUT_HPP
 
-// Brownout: keeps a percentile of the latency at a set point by serving optional content (recommendations, reviews) to a share of
-// the requests only. Not a limit: whoever comes is served, with less.
+// Brownout: keeps a percentile of the latency at a set point by serving optional content (recommendations,
+// reviews) to a share of the requests only. Not a limit: whoever comes is served, with less.
 
 #include <cmath>
 #include <cstdint>
@@ -49,10 +49,11 @@ inline std::optional<option_error> validate(const brownout_drive& d) {
   return checks.result();
 }
 
-/// The controller: shared state of the layers that measure and of those that leave out. A handle: moving it leaves layers valid.
+/// The controller: shared state of the layers that measure and of those that leave out. A handle: moving it
+/// leaves layers valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
 /// Thread safety: distinct and shared objects safe; moving is not.
 /// Cost: see `core::brownout_machine`; 1.5 KiB a stripe, one stripe for each processor (at most 8).
 class brownout {
@@ -83,8 +84,9 @@ class brownout {
   /// Share of the optional content that is served.
   double dimmer() const noexcept { return machine_->dimmer(); }
 
-  /// Makes `ladder`, which must outlive the brownout, go down when little optional content is left to leave out. Returns what
-  /// is wrong, in which case nothing has changed: `rule`, or a ladder without room for another signal.
+  /// Makes `ladder`, which must outlive the brownout, go down when little optional content is left to leave
+  /// out. Returns what is wrong, in which case nothing has changed: `rule`, or a ladder without room for
+  /// another signal.
   std::optional<option_error> drive(degradation& ladder, const brownout_drive& rule = {}) {
     if (auto error = validate(rule)) return error;
     detail::option_checks checks;
@@ -100,8 +102,8 @@ class brownout {
   brownout_snapshot snapshot() const { return machine_->snapshot(); }
   const std::string& name() const noexcept { return machine_->name(); }
 
-  /// New options from the next period on; the dimmer and what has been learned are kept. The name is fixed. Returns what is wrong
-  /// with the options, in which case nothing has changed.
+  /// New options from the next period on; the dimmer and what has been learned are kept. The name is fixed.
+  /// Returns what is wrong with the options, in which case nothing has changed.
   std::optional<option_error> reconfigure(const brownout_options& options) {
     if (auto error = validate(options)) return error;
     machine_->reconfigure(options);
@@ -217,8 +219,9 @@ class measuring_layer : public layer_base {
 
 }  // namespace detail
 
-/// The layer in front of optional content: rejects (`reason::degraded`) a share of the calls, so that a fallback outside of it
-/// answers. The brownout is shared state and must outlive the pipeline; hence an lvalue only.
+/// The layer in front of optional content: rejects (`reason::degraded`) a share of the calls, so that a
+/// fallback outside of it answers. The brownout is shared state and must outlive the pipeline; hence an
+/// lvalue only.
 inline detail::brownout_layer degrade(brownout& b) noexcept { return detail::brownout_layer(b.machine()); }
 detail::brownout_layer degrade(brownout&&) = delete;
 

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_BULKHEAD_HPP
 #define SEAWALL_BULKHEAD_HPP
 
-// A bulkhead (Nygard, "Release It!", 2007): a limit on how many calls are under way at once, so that one slow dependency does
-// not take all threads and connections with it. What is too much is rejected, or waits for its turn. Not a limit on rate; for
-// one with threads of its own see exec/pool.hpp and docs/bulkhead.md.
+// A bulkhead (Nygard, "Release It!", 2007): a limit on how many calls are under way at once, so that one slow
+// dependency does not take all threads and connections with it. What is too much is rejected, or waits for
+// its turn. Not a limit on rate; for one with threads of its own see exec/pool.hpp and docs/bulkhead.md.
 
 #include <cstdint>
 #include <memory>
@@ -62,13 +62,14 @@ inline std::optional<option_error> validate(const bulkhead_options& o) {
   return detail::validate_partitions(o);
 }
 
-/// The shared state of a bulkhead, and its stand-alone face. A handle: moving it leaves layers and permits valid.
+/// The shared state of a bulkhead, and its stand-alone face. A handle: moving it leaves layers and permits
+/// valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
 /// Thread safety: distinct and shared objects safe; moving is not.
-/// Cost: see `core::bulkhead_machine`; 128 bytes a stripe, one stripe for each processor (at most 32) but no more than leave
-/// each four permits.
+/// Cost: see `core::bulkhead_machine`; 128 bytes a stripe, one stripe for each processor (at most 32) but no
+/// more than leave each four permits.
 class bulkhead {
  public:
   using options_type = bulkhead_options;
@@ -151,10 +152,10 @@ class bulkhead {
   bulkhead_snapshot snapshot() const { return snapshot(steady_clock::now()); }
   const std::string& name() const noexcept { return machine_->name(); }
 
-  /// New options from now on. No permit in use is taken away: after the limit was made smaller, none is given until enough have
-  /// come back. Those who wait stay, for as long as they were told, in the new order; only who needs more permits than there are
-  /// now is rejected. The name and the partitions' names are fixed. Returns what is wrong with the options, in which case nothing
-  /// has changed.
+  /// New options from now on. No permit in use is taken away: after the limit was made smaller, none is given
+  /// until enough have come back. Those who wait stay, for as long as they were told, in the new order; only
+  /// who needs more permits than there are now is rejected. The name and the partitions' names are fixed.
+  /// Returns what is wrong with the options, in which case nothing has changed.
   std::optional<option_error> reconfigure(bulkhead_options options) {
     if (auto error = validate(options)) return error;
     const auto& names = machine_->partition_names();

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CALL_HPP
 #define SEAWALL_CALL_HPP
 
-// The context of one call: what the caller asked for, what the policies ask of the driver, and the `attempt` that an
-// operation sees. Policies write effects here (start an attempt, cancel one); a driver reads and carries them out.
+// The context of one call: what the caller asked for, what the policies ask of the driver, and the `attempt`
+// that an operation sees. Policies write effects here (start an attempt, cancel one); a driver reads and
+// carries them out.
 
 #include <array>
 #include <cassert>
@@ -29,8 +30,8 @@ namespace seawall {
 /// Counts the attempts and substitutes of a call, from 0.
 using attempt_id = std::uint32_t;
 
-/// Lets another thread say "look again": a frame that waits for shared state hands this out, and `on_time` follows.
-/// As `Waker` in Rust's poll model: poking too often is harmless.
+/// Lets another thread say "look again": a frame that waits for shared state hands this out, and `on_time`
+/// follows. As `Waker` in Rust's poll model: poking too often is harmless.
 class waker {
  public:
   /// Thread safety: any thread. Never runs a frame from inside; never blocks for long.
@@ -42,7 +43,8 @@ class waker {
   ~waker() = default;
 };
 
-/// The clock and the pauses of the driver that runs a call, for drivers of calls nested in it; see exec/blocking.hpp.
+/// The clock and the pauses of the driver that runs a call, for drivers of calls nested in it; see
+/// exec/blocking.hpp.
 class environment;
 
 /// A name and a value that travel with a call and the calls nested in it ("tenant": "acme").
@@ -51,7 +53,8 @@ struct attribute {
   std::string_view value = {};
 };
 
-/// Filled for a caller that wants to know how its result came about. Owns its texts: it may outlive the policies.
+/// Filled for a caller that wants to know how its result came about. Owns its texts: it may outlive the
+/// policies.
 struct call_report {
   std::uint32_t attempts = 0;        ///< started; substitutes are not counted
   bool degraded = false;             ///< the result is a substitute
@@ -63,7 +66,8 @@ struct call_report {
   std::string rejected_by = {};    ///< kind of the policy
 };
 
-/// What a caller may say about one call. Everything is optional and referred to, not copied, while the call runs.
+/// What a caller may say about one call. Everything is optional and referred to, not copied, while the call
+/// runs.
 struct call_options {
   std::string_view key = {};         ///< which instance of a keyed policy
   std::optional<int> priority = {};  ///< higher is more important; inherited if unset, 0 at last
@@ -131,7 +135,8 @@ struct launch {
   attempt_id id = 0;
   std::uint8_t source =
       0;  ///< 0: the operation; k: the substitute of the layer numbered k, the outermost being 1
-  /// What a substitute stands in for: the result of the last attempt, `call::last_rejection()`, or nothing that has failed.
+  /// What a substitute stands in for: the result of the last attempt, `call::last_rejection()`, or nothing
+  /// that has failed.
   resolution::kind failure = resolution::kind::undecided;
   std::uint32_t number = 0;  ///< of the attempt, from 1; of the last one for a substitute
   instant at = {};           ///< when it was asked for
@@ -139,8 +144,8 @@ struct launch {
   const void* held = nullptr;  ///< what the frame that asks for a substitute holds for its layer's typed side
 };
 
-/// The wish of a frame that its layer's typed side sees what passes. Lives in the frame, which derives from it what the typed
-/// side needs to know.
+/// The wish of a frame that its layer's typed side sees what passes. Lives in the frame, which derives from
+/// it what the typed side needs to know.
 class observation {
  public:
   explicit observation(std::uint8_t source) noexcept : source_(source) {}
@@ -165,15 +170,17 @@ class observation {
 
 /// Per-call state shared by the frames of a pipeline and its driver.
 ///
-/// Thread safety: none; the driver serialises the frames. Cost: no allocation; what the success path does not need is
-/// left uninitialised until it is.
+/// Thread safety: none; the driver serialises the frames. Cost: no allocation; what the success path does not
+/// need is left uninitialised until it is.
 class call {
  public:
-  /// What frames can ask for at once: a hedge has at most four legs, each with a substitute or attempt of its own.
+  /// What frames can ask for at once: a hedge has at most four legs, each with a substitute or attempt of its
+  /// own.
   static constexpr std::size_t max_launches = 4;
   static constexpr std::size_t max_cancels = 8;
 
-  /// Room for that, which drivers lend where attempts overlap. Others need less: calls that sleep should be small.
+  /// Room for that, which drivers lend where attempts overlap. Others need less: calls that sleep should be
+  /// small.
   class room {
     friend class call;
     std::array<detail::late<launch>, max_launches> launches_;
@@ -181,7 +188,8 @@ class call {
   };
   void lend(room& r) noexcept { room_ = &r; }
 
-  /// `outer` is the attempt of an enclosing call that this one runs in. Options and attempt may be null, and outlive this.
+  /// `outer` is the attempt of an enclosing call that this one runs in. Options and attempt may be null, and
+  /// outlive this.
   [[gnu::always_inline]] call(instant started, idempotency declared, const call_options* options,
                               const attempt* outer) noexcept
       : options_(options), started_(started), declared_(declared) {
@@ -246,18 +254,21 @@ class call {
   bool retried_outside() const noexcept { return retried_outside_; }
   void set_retried_outside() noexcept { retried_outside_ = true; }
   bool retries() const noexcept { return retries_; }
-  /// Written once: legs of a hedge come here while calls nested in an earlier leg's attempt may be reading it.
+  /// Written once: legs of a hedge come here while calls nested in an earlier leg's attempt may be reading
+  /// it.
   void set_retries() noexcept {
     if (!retries_) retries_ = true;
   }
-  /// Whether this call has yet to make its deposit in `budget`: a retry and a hedge that share one count the call once.
+  /// Whether this call has yet to make its deposit in `budget`: a retry and a hedge that share one count the
+  /// call once.
   bool owes_deposit(const void* budget) noexcept { return std::exchange(deposited_, budget) != budget; }
   /// Makes the deadline of the whole call earlier; a later one changes nothing.
   void tighten_deadline(instant d) noexcept {
     if (d < deadline_) deadline_ = d;
     if (d < attempt_deadline_) attempt_deadline_ = d;
   }
-  /// A frame cannot do with an earlier time for the end of a success, this time: what drivers otherwise may give it.
+  /// A frame cannot do with an earlier time for the end of a success, this time: what drivers otherwise may
+  /// give it.
   void ask_end_time() noexcept { needs_end_time_ = true; }
   bool needs_end_time() const noexcept { return needs_end_time_; }
   /// The deadline given to attempts that are started now. `attempt_scope` narrows it.
@@ -296,9 +307,10 @@ class call {
     launch_.set({.number = 1, .at = now, .deadline = attempt_deadline_});
     return 0;
   }
-  /// Asks for the substitute of layer `source` (its number as given to its frame) in place of `failure`. It has until
-  /// `deadline`: what was the attempt deadline when the frame began, as deadlines inside it do not bound its substitute.
-  /// With `failure` empty it stands in for nothing: an answer that was there already. `held` outlives the step.
+  /// Asks for the substitute of layer `source` (its number as given to its frame) in place of `failure`. It
+  /// has until `deadline`: what was the attempt deadline when the frame began, as deadlines inside it do not
+  /// bound its substitute. With `failure` empty it stands in for nothing: an answer that was there already.
+  /// `held` outlives the step.
   attempt_id start_substitute(instant now, instant deadline, std::uint8_t source, const resolution& failure,
                               const void* held = nullptr) noexcept {
     return push({.id = next_id_++,
@@ -309,8 +321,8 @@ class call {
                  .deadline = deadline,
                  .held = held});
   }
-  /// Asks that the typed side of layer `o.source()` sees what `r`, which is decided, stands for: at the end of this step, if
-  /// the frame has not thought better of it.
+  /// Asks that the typed side of layer `o.source()` sees what `r`, which is decided, stands for: at the end
+  /// of this step, if the frame has not thought better of it.
   void observe(observation& o, const resolution& r) noexcept {
     o.of_rejection_ = r.how == resolution::kind::rejection;
     if (o.of_rejection_) o.rejected_.set(rejection_.get());
@@ -329,7 +341,8 @@ class call {
     assert(cancels_ < most);
     if (cancels_ < most) cancelled(cancels_++).set(id);
   }
-  /// Ends the call, or what is inside the frame that returns this, with a rejection. `v` is what layers outside learn.
+  /// Ends the call, or what is inside the frame that returns this, with a rejection. `v` is what layers
+  /// outside learn.
   [[gnu::always_inline]] resolution reject(instant now, const rejection& what, const verdict& v) noexcept {
     rejection_.set(what);
     rejection_.get().attempts = attempts_;
@@ -347,7 +360,8 @@ class call {
     ending_.set(e);
     ended_ = true;
   }
-  /// Of a failure: its caller has gone, its time is over, or too short for another attempt. Another call might fare better.
+  /// Of a failure: its caller has gone, its time is over, or too short for another attempt. Another call
+  /// might fare better.
   bool failed_for_its_caller(instant now) const noexcept {
     return stop_requested() || now >= deadline_ || (ended_ && ending_.get().why == give_up::deadline);
   }
@@ -384,8 +398,8 @@ class call {
   // Effects, carried out by drivers.
 
   std::size_t pending_launches() const noexcept { return launches_; }
-  /// In the order in which they were asked for. The span is valid until the next frame function.
-  /// Calls `start(const launch&)` for each, in the order in which they were asked for. None may re-enter a frame.
+  /// In the order in which they were asked for. The span is valid until the next frame function. Calls
+  /// `start(const launch&)` for each, in the order in which they were asked for. None may re-enter a frame.
   template <class Start>
   void take_launches(Start&& start) {
     const std::size_t count = std::exchange(launches_, std::uint8_t{0});
@@ -492,11 +506,12 @@ class call {
   std::array<detail::late<attempt_id>, 4> cancelled_;
 };
 
-/// One try at the operation, as the operation sees it. Cheap to copy; valid while the operation runs: in the asynchronous
-/// drivers, until it completes.
+/// One try at the operation, as the operation sees it. Cheap to copy; valid while the operation runs: in the
+/// asynchronous drivers, until it completes.
 class attempt {
  public:
-  // Field by field: copied as one block right after its fields were written, a launch would wait for the store buffer.
+  // Field by field: copied as one block right after its fields were written, a launch would wait for the
+  // store buffer.
   attempt(const call& c, const launch& l, const attempt_stop* stop = nullptr) noexcept
       : call_(&c), stop_(stop), number_(l.number), started_(l.at), deadline_(l.deadline) {}
 
@@ -504,14 +519,15 @@ class attempt {
   std::uint32_t number() const noexcept { return number_; }
   /// When this attempt's answer stops being of use; `never()` if nothing bounds it. On the driver's clock.
   instant deadline() const noexcept { return deadline_; }
-  /// What was left of it when the attempt began: what to hand to a client library as its time-out. Not negative.
+  /// What was left of it when the attempt began: what to hand to a client library as its time-out. Not
+  /// negative.
   [[gnu::always_inline]] duration time_left() const noexcept {
     const duration left = deadline_ - started_;
     return left > duration::zero() ? left : duration::zero();
   }
   instant started() const noexcept { return started_; }
-  /// Fires when this attempt's answer is not wanted any more: the caller has gone, another attempt has won, its time is
-  /// over. Cost: where attempts are given up one by one, the first use allocates.
+  /// Fires when this attempt's answer is not wanted any more: the caller has gone, another attempt has won,
+  /// its time is over. Cost: where attempts are given up one by one, the first use allocates.
   std::stop_token stop_token() const { return stop_ != nullptr ? stop_->token() : call_->stop_token(); }
   /// The same question without a token. Cost: an atomic load.
   bool stop_requested() const noexcept {

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CHAOS_HPP
 #define SEAWALL_CHAOS_HPP
 
-// Faults on purpose, to see in time whether everything around a call can bear them: failures, delays, hangs and wrong results,
-// by rate and by script. Off unless it is switched on; a build with SEAWALL_FORBID_CHAOS defined does not compile with it.
+// Faults on purpose, to see in time whether everything around a call can bear them: failures, delays, hangs
+// and wrong results, by rate and by script. Off unless it is switched on; a build with SEAWALL_FORBID_CHAOS
+// defined does not compile with it.
 
 #include <concepts>
 #include <cstdint>
@@ -37,8 +38,8 @@ struct fault {
   std::string text = {};                          ///< for people
   duration retry_after = verdict::no_pushback();  ///< pushback, if not negative
 
-  /// Before anything else, the call is held so long: what a `latency` is, and how a failure or a result can be slow. A hang is
-  /// held for `max_delay`.
+  /// Before anything else, the call is held so long: what a `latency` is, and how a failure or a result can
+  /// be slow. A hang is held for `max_delay`.
   duration delay = duration::zero();  ///< not negative
   delay_shape shape = delay_shape::fixed;
   duration delay_max = duration::zero();  ///< see `delay_shape`; at least `delay` where it matters
@@ -56,8 +57,9 @@ struct chaos_options {
   /// By rate; at most 64.
   std::vector<fault> faults = {};
 
-  /// By script (script.hpp): `until` counts from the first call after it was switched on. `ok` leaves a call to the rates above,
-  /// `ok after 50ms` is a delay, `fail` and the codes are failures, `hang` and `wrong` what they say. Empty: none.
+  /// By script (script.hpp): `until` counts from the first call after it was switched on. `ok` leaves a call
+  /// to the rates above, `ok after 50ms` is a delay, `fail` and the codes are failures, `hang` and `wrong`
+  /// what they say. Empty: none.
   std::string script = {};
 
   /// Of the draws.
@@ -67,7 +69,8 @@ struct chaos_options {
   duration max_delay =
       std::chrono::minutes(1);  ///< no call is held for longer; a hang fails then: positive, at most 24 h
 
-  /// To which calls: asked for each, with the mutex of the chaos held, so that it must not call back. Null: all.
+  /// To which calls: asked for each, with the mutex of the chaos held, so that it must not call back. Null:
+  /// all.
   std::function<bool(const call&)> applies_to = nullptr;
 
   /// Told of each fault, besides the listeners of the call. Must outlive the chaos.
@@ -193,12 +196,14 @@ inline core::chaos_plan planned(chaos_options o) {
 
 }  // namespace detail
 
-/// The switch, the plan and the counts: shared state of the pipelines that may be hurt. A handle: moving it leaves layers valid.
+/// The switch, the plan and the counts: shared state of the pipelines that may be hurt. A handle: moving it
+/// leaves layers valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range. Does not compile where SEAWALL_FORBID_CHAOS is defined.
-/// Thread safety: distinct and shared objects safe; moving is not. With several threads, the order in which calls begin decides
-/// which of them suffer.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range. Does not compile where
+/// SEAWALL_FORBID_CHAOS is defined.
+/// Thread safety: distinct and shared objects safe; moving is not. With several threads, the order in which
+/// calls begin decides which of them suffer.
 /// Cost: see `core::chaos_machine`.
 class chaos {
  public:
@@ -229,8 +234,8 @@ class chaos {
   void disable() noexcept { machine_->disable(); }
   bool enabled() const noexcept { return machine_->enabled(); }
 
-  /// A new plan, and the switch as it says, from the next call on; draws and script begin anew, counts are kept. The name is
-  /// fixed. Returns what is wrong with the options, in which case nothing has changed.
+  /// A new plan, and the switch as it says, from the next call on; draws and script begin anew, counts are
+  /// kept. The name is fixed. Returns what is wrong with the options, in which case nothing has changed.
   std::optional<option_error> reconfigure(chaos_options options) {
     if (auto error = validate(options)) return error;
     const bool enabled = options.enabled;
@@ -401,8 +406,9 @@ class chaos_layer : public layer_base {
 
 }  // namespace detail
 
-/// The layer: faults for what is inside of it. Inside a retry it hits attempts, outside of it calls. The chaos is shared state
-/// and must outlive the pipeline; hence an lvalue only. Results cannot be made up: those faults are left out.
+/// The layer: faults for what is inside of it. Inside a retry it hits attempts, outside of it calls. The
+/// chaos is shared state and must outlive the pipeline; hence an lvalue only. Results cannot be made up:
+/// those faults are left out.
 template <bool Forbidden = detail::chaos_forbidden>
 detail::chaos_layer<detail::no_wrong_answer> inject(chaos& c) {
   detail::check_chaos_allowed<Forbidden>();
@@ -411,8 +417,8 @@ detail::chaos_layer<detail::no_wrong_answer> inject(chaos& c) {
 template <bool Forbidden = detail::chaos_forbidden>
 detail::chaos_layer<detail::no_wrong_answer> inject(chaos&&) = delete;
 
-/// The same, with `source` for `fault_kind::result`: a value, or a function that returns one (or a result that is a failure) and
-/// takes nothing or the attempt. It must be safe to call from several threads.
+/// The same, with `source` for `fault_kind::result`: a value, or a function that returns one (or a result
+/// that is a failure) and takes nothing or the attempt. It must be safe to call from several threads.
 template <class Source, bool Forbidden = detail::chaos_forbidden>
 detail::chaos_layer<std::decay_t<Source>> inject(chaos& c, Source&& source) {
   detail::check_chaos_allowed<Forbidden>();

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CIRCUIT_BREAKER_HPP
 #define SEAWALL_CIRCUIT_BREAKER_HPP
 
-// A circuit breaker (Nygard, "Release It!", 2007): stops calling a dependency that fails, and finds out carefully whether
-// it has recovered. One breaker stands for one dependency and is shared by all who call it; see keyed.hpp for one that
-// stands for several. Not a limit on concurrency or rate.
+// A circuit breaker (Nygard, "Release It!", 2007): stops calling a dependency that fails, and finds out
+// carefully whether it has recovered. One breaker stands for one dependency and is shared by all who call it;
+// see keyed.hpp for one that stands for several. Not a limit on concurrency or rate.
 
 #include <cstdint>
 #include <memory>
@@ -68,10 +68,11 @@ inline std::optional<option_error> validate(const circuit_breaker_options& o) {
   return checks.result();
 }
 
-/// The shared state of a breaker, and its stand-alone face. A handle: moving it leaves layers and permits valid.
+/// The shared state of a breaker, and its stand-alone face. A handle: moving it leaves layers and permits
+/// valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
 /// Thread safety: distinct and shared objects safe; moving is not.
 /// Cost: see `core::breaker_machine`; about 450 bytes a stripe, one stripe for each processor (at most 32).
 class circuit_breaker {
@@ -178,16 +179,16 @@ class circuit_breaker {
   void reset(instant now) noexcept { machine_->reset(now); }
   void reset() noexcept { reset(steady_clock::now()); }
 
-  /// When the state will next change by time alone, and the change itself: for whoever has timers and wants the event of
-  /// going half-open on time rather than with the next call.
+  /// When the state will next change by time alone, and the change itself: for whoever has timers and wants
+  /// the event of going half-open on time rather than with the next call.
   instant next_transition() const noexcept { return machine_->next_transition(); }
   void tick(instant now) noexcept { machine_->tick(now); }
 
   breaker_memento save(instant now) const noexcept { return machine_->save(now); }
   void restore(const breaker_memento& m, instant now) noexcept { machine_->restore(m, now); }
 
-  /// New options from now on; windows, state and probes under way are kept. The name and the number of buckets are fixed.
-  /// Returns what is wrong with the options, in which case nothing has changed.
+  /// New options from now on; windows, state and probes under way are kept. The name and the number of
+  /// buckets are fixed. Returns what is wrong with the options, in which case nothing has changed.
   std::optional<option_error> reconfigure(circuit_breaker_options options) {
     if (auto error = validate(options)) return error;
     detail::option_checks checks;
@@ -209,7 +210,8 @@ class circuit_breaker {
 
 namespace detail {
 
-/// The call's random source, if it is asked for. Not a lambda: its address must not reach a function that is not inlined.
+/// The call's random source, if it is asked for. Not a lambda: its address must not reach a function that is
+/// not inlined.
 struct random_of {
   const call& c;
   [[gnu::always_inline]] random_source& operator()() const noexcept { return c.random(); }

@@ -69,9 +69,9 @@ class classify_layer : public layer_base {
   F f_;
 };
 
-/// Reads each attempt's result with `f`, which takes the result (or, where failures are thrown, a `const
-/// std::exception_ptr&`) and returns a `verdict`, or a `std::optional<verdict>` to leave some to the default reading.
-/// Must be the innermost layer. `f` must be safe to call from several threads.
+/// Reads each attempt's result with `f`, which takes the result (or, where failures are thrown, a
+/// `const std::exception_ptr&`) and returns a `verdict`, or a `std::optional<verdict>` to leave some to the
+/// default reading. Must be the innermost layer. `f` must be safe to call from several threads.
 template <class F>
 classify_layer<std::decay_t<F>> classify(F&& f) requires(!outcome<std::decay_t<F>>) {
   return classify_layer<std::decay_t<F>>(std::forward<F>(f));

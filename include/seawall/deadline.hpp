@@ -2,7 +2,8 @@
 #ifndef SEAWALL_DEADLINE_HPP
 #define SEAWALL_DEADLINE_HPP
 
-// A deadline for the whole call, retries and pauses included. For the time of one attempt see attempt_timeout.hpp.
+// A deadline for the whole call, retries and pauses included. For the time of one attempt see
+// attempt_timeout.hpp.
 
 #include <functional>
 #include <optional>
@@ -26,7 +27,8 @@ struct call_view {
 struct deadline_options {
   std::string name = {};
   duration after = std::chrono::seconds(1);  ///< positive
-  /// If set, asked at the beginning of each call instead of `after`; an answer that is not positive ends the call.
+  /// If set, asked at the beginning of each call instead of `after`; an answer that is not positive ends the
+  /// call.
   std::function<duration(const call_view&)> from = nullptr;
 };
 
@@ -50,8 +52,8 @@ inline duration time_allowed(const duration& after, const std::function<duration
 /// The layer made by `deadline`.
 ///
 /// Cost: a comparison and an addition.
-/// Cancellation: where attempts can be abandoned, they are when the deadline passes; a driver that runs them on the
-/// caller's thread can only tell them how long they have, and delivers what comes late.
+/// Cancellation: where attempts can be abandoned, they are when the deadline passes; a driver that runs them
+/// on the caller's thread can only tell them how long they have, and delivers what comes late.
 class deadline_layer : public layer_base {
  public:
   static constexpr layer_kind kind = layer_kind::deadline;

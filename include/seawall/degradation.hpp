@@ -2,8 +2,9 @@
 #ifndef SEAWALL_DEGRADATION_HPP
 #define SEAWALL_DEGRADATION_HPP
 
-// The degradation ladder: named levels of service, set by hand or by signals (a brownout, health, the burn of an error budget),
-// and a layer that keeps writes out while the level is read-only. Which features a level serves is feature_gate.hpp.
+// The degradation ladder: named levels of service, set by hand or by signals (a brownout, health, the burn of
+// an error budget), and a layer that keeps writes out while the level is read-only. Which features a level
+// serves is feature_gate.hpp.
 
 #include <algorithm>
 #include <chrono>
@@ -58,10 +59,11 @@ class degradation_signal : public core::ladder_signal {
   void want(std::uint32_t level, std::string_view why = {}) { want(level, why, steady_clock::now()); }
 };
 
-/// The ladder: shared state of gates, signals and layers, which it must outlive. A handle: moving it leaves them valid.
+/// The ladder: shared state of gates, signals and layers, which it must outlive. A handle: moving it leaves
+/// them valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
 /// Thread safety: distinct and shared objects safe; moving is not.
 /// Cost: see `core::ladder_machine`.
 class degradation {
@@ -78,7 +80,8 @@ class degradation {
     return Creator::make(std::move(options));
   }
 
-  /// As last decided, in one load: for those who do not know the time. A step upwards that has become due since is not made.
+  /// As last decided, in one load: for those who do not know the time. A step upwards that has become due
+  /// since is not made.
   [[gnu::always_inline]] std::uint32_t level() const noexcept { return machine_->level(); }
   [[gnu::always_inline]] std::uint32_t level(instant now) { return machine_->level(now); }
   std::string_view level_name(instant now) { return machine_->level_name(level(now)); }
@@ -92,8 +95,9 @@ class degradation {
   std::uint32_t levels() const noexcept { return machine_->last() + 1; }
   bool writable(instant now) { return level(now) < machine_->first_read_only(); }
 
-  // By hand, at once in both directions, whatever signals want; `why` goes into the event. Each returns what is wrong with its
-  // arguments, in which case nothing has changed. After `release` the level is what signals would have made of it meanwhile.
+  // By hand, at once in both directions, whatever signals want; `why` goes into the event. Each returns what
+  // is wrong with its arguments, in which case nothing has changed. After `release` the level is what signals
+  // would have made of it meanwhile.
 
   std::optional<option_error> set(std::uint32_t level, std::string_view why, instant now) {
     return bound(level, level, why, now);
@@ -126,15 +130,17 @@ class degradation {
   void release(instant now) { machine_->release(now); }
   void release() { release(steady_clock::now()); }
 
-  /// Another source of wishes: the worst level that any of them wants is the one taken. The name goes into events.
+  /// Another source of wishes: the worst level that any of them wants is the one taken. The name goes into
+  /// events.
   degradation_signal signal(std::string_view name) { return {*machine_, name}; }
 
   degradation_snapshot snapshot(instant now) const { return machine_->snapshot(now); }
   degradation_snapshot snapshot() const { return snapshot(steady_clock::now()); }
   const std::string& name() const noexcept { return machine_->name(); }
 
-  /// New options from now on; the level, what signals want and what was set by hand stay. The name, the levels and the number of
-  /// signals are fixed. Returns what is wrong with the options, in which case nothing has changed.
+  /// New options from now on; the level, what signals want and what was set by hand stay. The name, the
+  /// levels and the number of signals are fixed. Returns what is wrong with the options, in which case
+  /// nothing has changed.
   std::optional<option_error> reconfigure(const degradation_options& options) {
     if (auto error = validate(options)) return error;
     const auto same = [](const service_level& a, const service_level& b) {
@@ -162,7 +168,8 @@ class degradation {
 
 namespace detail {
 
-/// What a rejection for the level of service says: the dependency was not asked, and asking again would not help.
+/// What a rejection for the level of service says: the dependency was not asked, and asking again would not
+/// help.
 inline constexpr verdict not_served{.health = health::silent, .again = again::never};
 
 class writable_layer : public layer_base {
@@ -210,8 +217,8 @@ class writable_layer : public layer_base {
 
 }  // namespace detail
 
-/// The layer in front of what writes: rejects (`reason::degraded`) while the level is read-only. What began before goes on to
-/// its end. The ladder is shared state and must outlive the pipeline; hence an lvalue only.
+/// The layer in front of what writes: rejects (`reason::degraded`) while the level is read-only. What began
+/// before goes on to its end. The ladder is shared state and must outlive the pipeline; hence an lvalue only.
 inline detail::writable_layer require_writable(degradation& ladder) noexcept {
   return detail::writable_layer(ladder.machine());
 }

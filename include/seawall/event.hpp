@@ -2,8 +2,8 @@
 #ifndef SEAWALL_EVENT_HPP
 #define SEAWALL_EVENT_HPP
 
-// Typed events to whoever watches. Nothing on the success path emits one, so a listener costs nothing until something
-// goes wrong, and a missing listener costs one comparison even then.
+// Typed events to whoever watches. Nothing on the success path emits one, so a listener costs nothing until
+// something goes wrong, and a missing listener costs one comparison even then.
 
 #include <concepts>
 #include <cstdint>
@@ -123,8 +123,9 @@ struct fault_injected {
 
 /// Receives events. Override what interests you.
 ///
-/// Thread safety: called from the threads that make the calls, several at once; events of two threads may come in another
-/// order than they happened. Called with no lock of seawall held: it may call back into the policy. It must not throw.
+/// Thread safety: called from the threads that make the calls, several at once; events of two threads may
+/// come in another order than they happened. Called with no lock of seawall held: it may call back into the
+/// policy. It must not throw.
 class listener {
  public:
   listener() = default;
@@ -144,7 +145,8 @@ class listener {
   virtual void on(const event::fault_injected&) noexcept {}
 };
 
-/// A listener made of a function object that accepts some or all of the events (an overload set, a generic lambda).
+/// A listener made of a function object that accepts some or all of the events (an overload set, a generic
+/// lambda).
 template <class F>
 class listening final : public listener {
  public:

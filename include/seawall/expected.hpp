@@ -2,8 +2,8 @@
 #ifndef SEAWALL_EXPECTED_HPP
 #define SEAWALL_EXPECTED_HPP
 
-// std::expected<T, E> as a result, where the standard library has it (C++23). E says through `error_traits` how to be read
-// and how to be made from a rejection.
+// std::expected<T, E> as a result, where the standard library has it (C++23). E says through `error_traits`
+// how to be read and how to be made from a rejection.
 
 #include <version>
 
@@ -18,8 +18,8 @@
 
 namespace seawall {
 
-/// Specialise it for an error type of your own, or give that type a constructor from `const rejection&`; then every error
-/// counts as a failure that may have been executed.
+/// Specialise it for an error type of your own, or give that type a constructor from `const rejection&`; then
+/// every error counts as a failure that may have been executed.
 ///
 ///     template <> struct seawall::error_traits<my_error> {
 ///       static verdict classify(const my_error&);

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_FALLBACK_HPP
 #define SEAWALL_FALLBACK_HPP
 
-// Answers in place of a dependency that cannot: a value, a function of the error, another pipeline. Several fallbacks in
-// one pipeline are a chain: the inner one is asked first.
+// Answers in place of a dependency that cannot: a value, a function of the error, another pipeline. Several
+// fallbacks in one pipeline are a chain: the inner one is asked first.
 
 #include <concepts>
 #include <cstdint>
@@ -19,7 +19,8 @@ namespace seawall {
 
 /// Which failures call for a substitute.
 enum class fallback_for : std::uint8_t {
-  /// Those in which the dependency did not do its work, or was not asked. "Not found" is an answer, and passes.
+  /// Those in which the dependency did not do its work, or was not asked. "Not found" is an answer, and
+  /// passes.
   missing_answers,
   every_failure,  ///< those, and refusals by a healthy dependency
 };
@@ -123,8 +124,9 @@ class fallback_layer : public layer_base {
     }
   }
 
-  /// The same where the source need not answer at once. `start` is the driver's: it is given a function of nothing that calls
-  /// the source, or a function of a completion where the source wants one, or another pipeline and its operation.
+  /// The same where the source need not answer at once. `start` is the driver's: it is given a function of
+  /// nothing that calls the source, or a function of a completion where the source wants one, or another
+  /// pipeline and its operation.
   template <class R, class S, class Start>
   void substitute_with(const attempt& a, const detail::failure_view<S>& failure, Start&& start) const {
     using error = typename detail::error_of<S>::type;
@@ -225,11 +227,13 @@ class fallback_layer : public layer_base {
   Source source_;
 };
 
-/// Answers with `source` where the inner layers fail: a value, or a function that returns one (or a result that may fail
-/// itself) and takes nothing, the error (`absl::Status`, `E`, `std::exception_ptr`), the attempt, or both. In the asynchronous
-/// drivers it may return an awaitable, or take the error, the attempt and a completion.
+/// Answers with `source` where the inner layers fail: a value, or a function that returns one (or a result
+/// that may fail itself) and takes nothing, the error (`absl::Status`, `E`, `std::exception_ptr`), the
+/// attempt, or both. In the asynchronous drivers it may return an awaitable, or take the error, the attempt
+/// and a completion.
 ///
-/// Thread safety: `source` must be safe to call from several threads. It is not asked once the caller's stop token fired.
+/// Thread safety: `source` must be safe to call from several threads. It is not asked once the caller's stop
+/// token fired.
 template <class Source>
 fallback_layer<std::decay_t<Source>> fallback(Source&& source) {
   return {fallback_options{}, std::forward<Source>(source)};
@@ -239,8 +243,8 @@ fallback_layer<std::decay_t<Source>> fallback(fallback_options options, Source&&
   return {std::move(options), std::forward<Source>(source)};
 }
 
-/// Answers with another pipeline and operation (a replica, a slower path), run by the driver that runs the call. It inherits
-/// what is left of the deadline. The pipeline is referred to and must outlive the layer.
+/// Answers with another pipeline and operation (a replica, a slower path), run by the driver that runs the
+/// call. It inherits what is left of the deadline. The pipeline is referred to and must outlive the layer.
 template <class Pipeline, class Op>
 auto fallback_to(const Pipeline& other, Op op, fallback_options options = {.name = "fallback_to"}) {
   return fallback(std::move(options), detail::another_pipeline<Pipeline, Op>(other, std::move(op)));

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_FEATURE_GATE_HPP
 #define SEAWALL_FEATURE_GATE_HPP
 
-// Whether a feature is served: by the level of service, to a stable share of the keys (a canary, a rollout), and not at all
-// once its kill switch is thrown. The layer rejects what is not served, so that a fallback outside of it answers.
+// Whether a feature is served: by the level of service, to a stable share of the keys (a canary, a rollout),
+// and not at all once its kill switch is thrown. The layer rejects what is not served, so that a fallback
+// outside of it answers.
 
 #include <cstdint>
 #include <memory>
@@ -29,8 +30,8 @@ inline std::optional<option_error> validate(const feature_gate_options& o) {
 
 /// A gate: shared state of the pipelines in which it stands. A handle: moving it leaves layers valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
 /// Thread safety: distinct and shared objects safe; moving is not.
 /// Cost: see `core::gate_machine`.
 class feature_gate {
@@ -50,7 +51,8 @@ class feature_gate {
     return Creator::make(std::move(options));
   }
 
-  /// Whether the feature is served now to this key: the same answer for the same key, until something is changed.
+  /// Whether the feature is served now to this key: the same answer for the same key, until something is
+  /// changed.
   bool allows(std::string_view key, instant now) {
     const gate_answer a = machine_->look(now);
     return a == gate_answer::open || (a == gate_answer::rollout && machine_->contains(key));
@@ -82,7 +84,8 @@ class feature_gate {
   feature_gate_snapshot snapshot() const { return snapshot(steady_clock::now()); }
   const std::string& name() const noexcept { return machine_->name(); }
 
-  /// All but the name, which is fixed, and the ladder. Returns what is wrong with the options, in which case nothing has changed.
+  /// All but the name, which is fixed, and the ladder. Returns what is wrong with the options, in which case
+  /// nothing has changed.
   std::optional<option_error> reconfigure(const feature_gate_options& options, instant now) {
     if (auto error = valid_at(machine_->ladder(), options)) return error;
     machine_->reconfigure(options, now);
@@ -174,9 +177,10 @@ class gate_layer : public layer_base {
 
 }  // namespace detail
 
-/// The layer in front of what is optional: rejects (`reason::degraded`) what the gate does not serve, so that a fallback outside
-/// of it answers, and the answer is marked as degraded. `call_options::key` decides about a share; without a key it is a draw.
-/// The gate is shared state and must outlive the pipeline; hence an lvalue only.
+/// The layer in front of what is optional: rejects (`reason::degraded`) what the gate does not serve, so that
+/// a fallback outside of it answers, and the answer is marked as degraded. `call_options::key` decides about
+/// a share; without a key it is a draw. The gate is shared state and must outlive the pipeline; hence an
+/// lvalue only.
 inline detail::gate_layer degrade(feature_gate& gate) noexcept { return detail::gate_layer(gate.machine()); }
 detail::gate_layer degrade(feature_gate&&) = delete;
 

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_FORMAT_HPP
 #define SEAWALL_FORMAT_HPP
 
-// fmt formatters for what people log: durations, verdicts, states, snapshots, rejections, events. Opt-in, as fmt costs
-// compile time. All take the format specification of strings.
+// fmt formatters for what people log: durations, verdicts, states, snapshots, rejections, events. Opt-in, as
+// fmt costs compile time. All take the format specification of strings.
 
 #include <concepts>
 #include <string>
@@ -219,7 +219,8 @@ inline std::string logged(const event::fault_injected& e) {
   return fmt::format("chaos '{}' injects a fault: {}", e.name, e.fault);
 }
 
-/// These types exactly: a conversion must not claim the types of others (`std::chrono::seconds` converts to `duration`).
+/// These types exactly: a conversion must not claim the types of others (`std::chrono::seconds` converts to
+/// `duration`).
 template <class T, class... Known>
 concept one_of = (std::same_as<T, Known> || ...);
 template <class T>

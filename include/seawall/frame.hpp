@@ -2,8 +2,9 @@
 #ifndef SEAWALL_FRAME_HPP
 #define SEAWALL_FRAME_HPP
 
-// The shape of a policy. A layer is a value (options, or a reference to shared state); for each call it makes a frame,
-// nested in the frame of the layer outside it. Frames decide; drivers act. docs/writing-a-policy.md has an example.
+// The shape of a policy. A layer is a value (options, or a reference to shared state); for each call it makes
+// a frame, nested in the frame of the layer outside it. Frames decide; drivers act. docs/writing-a-policy.md
+// has an example.
 
 #include <concepts>
 #include <cstddef>
@@ -16,25 +17,29 @@ namespace seawall {
 
 /// The five functions of a frame.
 ///
-/// - `start` begins; it may ask for attempts. It may be called again once the frame has resolved or was cancelled.
+/// - `start` begins; it may ask for attempts. It may be called again once the frame has resolved or was
+///   cancelled.
 /// - `on_done` tells that an attempt or a substitute has ended; ids that belong to others are ignored.
 /// - `on_time` tells that `wake_at()` was reached or that the waker was poked; earlier calls change nothing.
 /// - `cancel` says that whoever is outside no longer wants an answer. What was held is released.
 /// - `wake_at` is when to call `on_time` next; `never()` if not at all.
 ///
-/// A frame may also have a short cut for the usual case, if its layer says `straight`: a first attempt that succeeds. A
-/// driver that takes it keeps the call in registers (docs/performance.md).
+/// A frame may also have a short cut for the usual case, if its layer says `straight`: a first attempt that
+/// succeeds. A driver that takes it keeps the call in registers (docs/performance.md).
 ///
-/// - `bool start_straight(call&, now)` does what `start` does if that leads straight to an attempt, and returns true. Else
-///   nothing has happened but to this frame and call; `start` of fresh ones follows.
-/// - `void end_straight(call&, now, verdict& v)` is `on_done` of a success; `v` is what it says to the frame outside.
+/// - `bool start_straight(call&, now)` does what `start` does if that leads straight to an attempt, and
+///   returns true. Else nothing has happened but to this frame and call; `start` of fresh ones follows.
+/// - `void end_straight(call&, now, verdict& v)` is `on_done` of a success; `v` is what it says to the frame
+///   outside.
 /// - `void drop_straight()` comes last, in place of the destructor.
 /// - Instead of `end_straight`, the frame may be moved, and goes on as if `start` had been called.
 ///
-/// `now` is monotonic within a call. For a success it may be the instant at which the call began, unless a layer
-/// `needs_end_time`, or a frame has asked for it (`call::ask_end_time`). A frame that dies undecided releases what it holds.
+/// `now` is monotonic within a call. For a success it may be the instant at which the call began, unless a
+/// layer `needs_end_time`, or a frame has asked for it (`call::ask_end_time`). A frame that dies undecided
+/// releases what it holds.
 ///
-/// Thread safety: none; the driver serialises. Frames allocate nothing, lock nothing of their own, read no clock.
+/// Thread safety: none; the driver serialises. Frames allocate nothing, lock nothing of their own, read no
+/// clock.
 template <class F>
 concept frame = requires(F& f, const F& cf, call& c, instant now, attempt_id id, const verdict& v) {
   { f.start(c, now) } -> std::same_as<resolution>;
@@ -66,8 +71,9 @@ enum class layer_kind : std::uint8_t {
 };
 
 /// The common part of layers: answers that most give. A layer hides what it answers differently, and has
-/// `template <class Inner> class frame`, constructed from `(const layer&, std::uint8_t number, make_inner)`. `make_inner` is
-/// trivially copyable, no larger than two pointers, and may be kept and called for as long as the frame lives.
+/// `template <class Inner> class frame`, constructed from `(const layer&, std::uint8_t number, make_inner)`.
+/// `make_inner` is trivially copyable, no larger than two pointers, and may be kept and called for as long as
+/// the frame lives.
 struct layer_base {
   static constexpr layer_kind kind = layer_kind::other;
   /// It starts an operation more than once: the operation must be declared idempotent or not.

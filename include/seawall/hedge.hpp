@@ -2,9 +2,9 @@
 #ifndef SEAWALL_HEDGE_HPP
 #define SEAWALL_HEDGE_HPP
 
-// A second attempt while the first one is still under way, if that takes longer than nearly all others do; the
-// first answer wins. For operations that are idempotent, against slow tails, not against overload: then it keeps
-// still.
+// A second attempt while the first one is still under way, if that takes longer than nearly all others do;
+// the first answer wins. For operations that are idempotent, against slow tails, not against overload: then
+// it keeps still.
 
 #include <algorithm>
 #include <cstddef>
@@ -44,18 +44,19 @@ struct hedge_options {
   latency_window* latencies =
       nullptr;  ///< in their place, shared by several hedges; must outlive the pipelines
   /// The probability with which a hedge that is due is made (SingleR: Kaler, He, Elnikety, "Optimal Reissue
-  /// Policies for Reducing Tail Latency", SPAA 2017): a lower quantile and a lower probability for the same extra
-  /// load. [0, 1]
+  /// Policies for Reducing Tail Latency", SPAA 2017): a lower quantile and a lower probability for the same
+  /// extra load. [0, 1]
   double reissue = 1.0;
   retry_budget* budget = nullptr;  ///< shared with retries and other hedges; must outlive the pipeline
-  /// Off while at least this share of the recent calls reaches the delay, on again at half of it: everything is
-  /// slow then. [0, 1]; 1 is never; 0 is three times what the quantile leads to expect, 15% for a fixed delay.
+  /// Off while at least this share of the recent calls reaches the delay, on again at half of it: everything
+  /// is slow then. [0, 1]; 1 is never; 0 is three times what the quantile leads to expect, 15% for a fixed
+  /// delay.
   double reached_max = 0;
-  /// Off, but for 0.2% of the calls, while hedges come first in fewer than this share of the latest hedged calls,
-  /// on again at twice that: they are of no use then. [0, 0.4]; 0 is never.
+  /// Off, but for 0.2% of the calls, while hedges come first in fewer than this share of the latest hedged
+  /// calls, on again at twice that: they are of no use then. [0, 0.4]; 0 is never.
   double wins_min = 0.1;
-  /// If set, asked when an attempt is due: none is started at `load_max` or above. Called from the threads that run
-  /// the calls; must not throw.
+  /// If set, asked when an attempt is due: none is started at `load_max` or above. Called from the threads
+  /// that run the calls; must not throw.
   std::function<double()> load = nullptr;
   double load_max = 0.8;  ///< [0, 1e9]
   /// A further attempt that could not have this much time before the deadline is not started. Not negative.
@@ -131,7 +132,8 @@ struct hedge_state {
   core::hedge_machine machine;
 };
 
-/// Up to N inner frames, made one after the other when they are needed, by a copy of what the outer frame was given.
+/// Up to N inner frames, made one after the other when they are needed, by a copy of what the outer frame was
+/// given.
 template <class Inner, std::size_t N>
 class late_frames {
  public:
@@ -174,10 +176,10 @@ class late_frames {
 /// The layer made by `hedge`. Copies share latencies, judgements and counters.
 ///
 /// Thread safety: shared objects safe.
-/// Cost of a call that is answered before the delay: as `latency_window::record`, and one read-modify-write more if
-/// there is a budget. The frame holds four inner ones.
-/// Cancellation: the first answer cancels the other attempts, which nobody waits for. Nothing starts after the
-/// caller's stop token has fired.
+/// Cost of a call that is answered before the delay: as `latency_window::record`, and one read-modify-write
+/// more if there is a budget. The frame holds four inner ones.
+/// Cancellation: the first answer cancels the other attempts, which nobody waits for. Nothing starts after
+/// the caller's stop token has fired.
 class hedge_layer : public layer_base {
  public:
   static constexpr layer_kind kind = layer_kind::hedge;
@@ -211,10 +213,10 @@ class hedge_layer : public layer_base {
   hedge_snapshot snapshot() const { return snapshot(steady_clock::now()); }
   const std::string& name() const noexcept { return state_->name; }
 
-  /// New options for the calls that begin from now on; latencies, judgements and counters are kept. Name, budget,
-  /// load function, shared latencies, and range and slices of its own ones are fixed: for the last two, what is
-  /// asked for must be what is there, the others are not looked at. Returns what is wrong, in which case nothing
-  /// has changed.
+  /// New options for the calls that begin from now on; latencies, judgements and counters are kept. Name,
+  /// budget, load function, shared latencies, and range and slices of its own ones are fixed: for the last
+  /// two, what is asked for must be what is there, the others are not looked at. Returns what is wrong, in
+  /// which case nothing has changed.
   std::optional<option_error> reconfigure(const hedge_options& options) const {
     if (auto error = validate(options)) return error;
     if (state_->own) {
@@ -284,8 +286,8 @@ class hedge_layer : public layer_base {
       return {};
     }
 
-    // The next leg. If nothing else is under way, it leads: its latency is one that a call without hedges would
-    // have had.
+    // The next leg. If nothing else is under way, it leads: its latency is one that a call without hedges
+    // would have had.
     resolution launch(call& c, instant now) {
       const unsigned i = begun_++;
       if (live_ == 0) {
@@ -369,8 +371,8 @@ class hedge_layer : public layer_base {
       due_ = instant::never();
     }
 
-    // An answer tells its latency. What has not answered within the delay tells that much, however it ended: left
-    // out, the slow ones that lose to their hedges would make the dependency look fast.
+    // An answer tells its latency. What has not answered within the delay tells that much, however it ended:
+    // left out, the slow ones that lose to their hedges would make the dependency look fast.
     void record(const verdict& v, instant now) {
       const duration age = now - lead_began_;
       if (v.success || v.health == health::healthy || age >= delay_) shared_.machine.record(age, now);
@@ -420,8 +422,8 @@ class hedge_layer : public layer_base {
 
 /// Starts another attempt when those under way take longer than nearly all others did; the first answer wins.
 ///
-/// The result is the first success, or the first failure that is final; else the failure that arrived last. Needs a
-/// driver in which attempts overlap.
+/// The result is the first success, or the first failure that is final; else the failure that arrived last.
+/// Needs a driver in which attempts overlap.
 inline hedge_layer hedge(hedge_options options = {}) { return hedge_layer(std::move(options)); }
 
 }  // namespace seawall

@@ -25,8 +25,9 @@ namespace seawall {
 
 /// How many keys a `keyed` policy remembers.
 struct keyed_options {
-  /// At least 1. Beyond it, the key used least recently is forgotten if nobody uses it and forgetting it loses nothing (a
-  /// closed breaker without failures); otherwise the new key shares one instance with the other keys beyond the bound.
+  /// At least 1. Beyond it, the key used least recently is forgotten if nobody uses it and forgetting it
+  /// loses nothing (a closed breaker without failures); otherwise the new key shares one instance with the
+  /// other keys beyond the bound.
   std::size_t max_keys = 1024;
 };
 
@@ -39,7 +40,8 @@ inline std::optional<option_error> validate(const keyed_options& o) {
 /// `Policy` must be constructible from (options_type, stripes, key), have `idle(now)` and `reconfigure`.
 ///
 /// Thread safety: shared objects safe; moving is not offered: layers refer to it.
-/// Cost: `get`: a mutex (one of 8 with many keys), a hash, a reference count; no allocation for a key that is known.
+/// Cost: `get`: a mutex (one of 8 with many keys), a hash, a reference count; no allocation for a key that is
+/// known.
 template <class Policy>
 class keyed {
  public:

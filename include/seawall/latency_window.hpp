@@ -2,8 +2,8 @@
 #ifndef SEAWALL_LATENCY_WINDOW_HPP
 #define SEAWALL_LATENCY_WINDOW_HPP
 
-// Quantiles of the durations seen lately: what a hedge takes its delay from, and usable by itself. Bounded memory,
-// and a known relative error instead of exact values.
+// Quantiles of the durations seen lately: what a hedge takes its delay from, and usable by itself. Bounded
+// memory, and a known relative error instead of exact values.
 
 #include <cstdint>
 #include <memory>
@@ -21,8 +21,8 @@ struct latency_window_options {
   std::string name = {};
   duration window = std::chrono::seconds(30);  ///< at least 10 ms a slice, at most 24 h
   std::uint32_t slices = 10;                   ///< [1, 255]; fixed for the life of the window
-  /// The range that is told apart; durations beyond it count as lying at its ends. Both are widened to a power of
-  /// two of nanoseconds, and fixed for the life of the window. At least 16 ns.
+  /// The range that is told apart; durations beyond it count as lying at its ends. Both are widened to a
+  /// power of two of nanoseconds, and fixed for the life of the window. At least 16 ns.
   duration shortest = std::chrono::microseconds(10);
   duration longest = std::chrono::minutes(1);  ///< at least twice `shortest`, at most 24 h
 };
@@ -54,17 +54,18 @@ struct latency_snapshot {
   duration p999 = {};
 };
 
-/// Durations recorded within the window, in log-linear bins of 16 a doubling: a quantile is within 1/32 (3.1%) of
-/// the true one, as long as that lies within the range. A handle: moving it leaves layers valid.
+/// Durations recorded within the window, in log-linear bins of 16 a doubling: a quantile is within 1/32
+/// (3.1%) of the true one, as long as that lies within the range. A handle: moving it leaves layers valid.
 ///
-/// Slices are aligned to multiples of their width and fall out of the window as a whole: it covers between `slices
+/// Slices are aligned to multiples of their width and fall out of the window as a whole: it covers between
+/// `slices
 /// - 1` and `slices` of them.
 ///
-/// Memory, fixed: 128 bytes a doubling of the range, slice and stripe; one stripe a processor, rounded up to a
-/// power of two, at most 8. With the defaults 29 KiB a stripe.
+/// Memory, fixed: 128 bytes a doubling of the range, slice and stripe; one stripe a processor, rounded up to
+/// a power of two, at most 8. With the defaults 29 KiB a stripe.
 /// Thread safety: distinct and shared objects safe; moving is not.
-/// Cost: `record`: one read-modify-write on a cache line that other processors leave alone, no lock; all else: a
-/// walk over that memory.
+/// Cost: `record`: one read-modify-write on a cache line that other processors leave alone, no lock; all
+/// else: a walk over that memory.
 class latency_window {
  public:
   using options_type = latency_window_options;
@@ -81,8 +82,8 @@ class latency_window {
 
   void record(duration took, instant now) noexcept { state_->histogram.record(took, now); }
 
-  /// The smallest duration that at least `p` of those in the window do not exceed; nothing if it is empty. `p` in
-  /// [0, 1].
+  /// The smallest duration that at least `p` of those in the window do not exceed; nothing if it is empty.
+  /// `p` in [0, 1].
   std::optional<duration> quantile(double p, instant now) const noexcept {
     return state_->histogram.read(now).quantile(p);
   }
@@ -103,8 +104,8 @@ class latency_window {
   const std::string& name() const noexcept { return state_->options.name; }
 
   /// A new length from now on; what has been recorded is kept, and leaves the window as many slices later as
-  /// before. Name, range and number of slices are fixed. Returns what is wrong with the options, in which case
-  /// nothing has changed.
+  /// before. Name, range and number of slices are fixed. Returns what is wrong with the options, in which
+  /// case nothing has changed.
   std::optional<option_error> reconfigure(const latency_window_options& options) {
     if (auto error = validate(options)) return error;
     if (auto error = fixed(options, state_->options)) return error;

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_OPERATION_HPP
 #define SEAWALL_OPERATION_HPP
 
-// Operations and what their authors declare about repeating them. The declaration is part of the type: a pipeline that
-// repeats does not take an operation without one.
+// Operations and what their authors declare about repeating them. The declaration is part of the type: a
+// pipeline that repeats does not take an operation without one.
 
 #include <concepts>
 #include <string>
@@ -49,7 +49,8 @@ declared_operation<std::decay_t<Op>, idempotency::idempotent> idempotent(Op&& op
   return declared_operation<std::decay_t<Op>, idempotency::idempotent>(std::forward<Op>(op));
 }
 
-/// Idempotent because the dependency recognises `key`, which every attempt carries (`attempt::idempotency_key()`).
+/// Idempotent because the dependency recognises `key`, which every attempt carries
+/// (`attempt::idempotency_key()`).
 template <class Op>
 declared_operation<std::decay_t<Op>, idempotency::idempotent, std::string> idempotent_by(std::string key,
                                                                                          Op&& op) {
@@ -57,7 +58,8 @@ declared_operation<std::decay_t<Op>, idempotency::idempotent, std::string> idemp
                                                                                     std::move(key));
 }
 
-/// Executing it twice would do harm: it is repeated only where it provably was not executed, and never hedged.
+/// Executing it twice would do harm: it is repeated only where it provably was not executed, and never
+/// hedged.
 template <class Op>
 declared_operation<std::decay_t<Op>, idempotency::non_idempotent> non_idempotent(Op&& op) {
   return declared_operation<std::decay_t<Op>, idempotency::non_idempotent>(std::forward<Op>(op));

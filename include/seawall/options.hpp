@@ -2,7 +2,8 @@
 #ifndef SEAWALL_OPTIONS_HPP
 #define SEAWALL_OPTIONS_HPP
 
-// Refusing bad options: which field, what it was, what it may be. Nothing is clamped, nothing is half-applied.
+// Refusing bad options: which field, what it was, what it may be. Nothing is clamped, nothing is
+// half-applied.
 
 #include <cstdint>
 #include <cstdio>
@@ -104,8 +105,8 @@ Options checked(std::string_view policy, Options options) {
   return options;
 }
 
-/// Makes `create` of a policy dependent on the header that knows absl::StatusOr (status.hpp), so that policies do not
-/// have to pay for it.
+/// Makes `create` of a policy dependent on the header that knows absl::StatusOr (status.hpp), so that
+/// policies do not have to pay for it.
 template <class Policy>
 struct creator;
 

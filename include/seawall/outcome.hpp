@@ -2,8 +2,9 @@
 #ifndef SEAWALL_OUTCOME_HPP
 #define SEAWALL_OUTCOME_HPP
 
-// The edge between results and verdicts: how to read a result type, and how to make one from a rejection. Here: the trait
-// itself, and plain values with exceptions. See status.hpp for absl::Status, expected.hpp for std::expected.
+// The edge between results and verdicts: how to read a result type, and how to make one from a rejection.
+// Here: the trait itself, and plain values with exceptions. See status.hpp for absl::Status, expected.hpp for
+// std::expected.
 
 #include <concepts>
 #include <optional>
@@ -41,8 +42,8 @@ concept outcome = requires(const R& r, const rejection& why) {
   { outcome_traits<R>::reject(why, &r) } -> std::same_as<R>;
 };
 
-/// Say `true` for a value type that merely looks like a result (it has `ok()`, `error()` or `status()`): success is then
-/// returning it, failure is throwing.
+/// Say `true` for a value type that merely looks like a result (it has `ok()`, `error()` or `status()`):
+/// success is then returning it, failure is throwing.
 template <class T>
 inline constexpr bool is_plain = !requires(const T& t) {
   t.ok();
@@ -150,8 +151,9 @@ class caught<void> {
 
 }  // namespace detail
 
-/// The default reading of an exception: a rejection of a nested call as such; `std::logic_error` is the caller's own
-/// fault; `std::bad_alloc` says nothing about the dependency; everything else is a failure that may have been executed.
+/// The default reading of an exception: a rejection of a nested call as such; `std::logic_error` is the
+/// caller's own fault; `std::bad_alloc` says nothing about the dependency; everything else is a failure that
+/// may have been executed.
 inline verdict classify_exception(const std::exception_ptr& e) {
   try {
     std::rethrow_exception(e);
@@ -183,7 +185,8 @@ struct outcome_traits<detail::caught<T>> {
 
 namespace detail {
 
-/// What a driver keeps while a call runs: the result itself, or a plain value together with what may be thrown.
+/// What a driver keeps while a call runs: the result itself, or a plain value together with what may be
+/// thrown.
 template <class R>
 struct stored_as {
   using type = R;

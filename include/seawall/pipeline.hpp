@@ -2,7 +2,8 @@
 #ifndef SEAWALL_PIPELINE_HPP
 #define SEAWALL_PIPELINE_HPP
 
-// Layers composed into a pipeline, outermost first: `compose(a, b, c)` reads like the nested calls a(b(c(op))).
+// Layers composed into a pipeline, outermost first: `compose(a, b, c)` reads like the nested calls
+// a(b(c(op))).
 
 #include <cstddef>
 #include <cstdint>
@@ -50,20 +51,23 @@ constexpr void check_operation() {
   }
 }
 
-/// The ways to run a pipeline. Each takes the operation last but for what is done with its result; before it, in this order
-/// and as far as wanted: the `attempt` that the call runs in, `call_options`, and what it runs on.
+/// The ways to run a pipeline. Each takes the operation last but for what is done with its result; before it,
+/// in this order and as far as wanted: the `attempt` that the call runs in, `call_options`, and what it runs
+/// on.
 ///
-/// Inside the attempt of an enclosing call, the earliest deadline and the worst level of service win, attributes, priority and stop
-/// token are inherited, and retries are left to the enclosing call if it has some.
+/// Inside the attempt of an enclosing call, the earliest deadline and the worst level of service win,
+/// attributes, priority and stop token are inherited, and retries are left to the enclosing call if it has
+/// some.
 template <class Pipeline>
 class entry_points {
  public:
   /// Runs `op` on this thread until a layer or the operation's own result ends the call.
   ///
-  /// `op` takes an `attempt` or nothing, and may be called several times, one at a time. Its result is returned; where a
-  /// policy rejects, a result made by `outcome_traits`, or `rejected_error` is thrown for plain values.
-  /// Cancellation: `call_options::stop` ends pauses and prevents further attempts; a running attempt sees it as
-  /// `attempt::stop_token()`.
+  /// `op` takes an `attempt` or nothing, and may be called several times, one at a time. Its result is
+  /// returned; where a policy rejects, a result made by `outcome_traits`, or `rejected_error` is thrown for
+  /// plain values.
+  /// Cancellation: `call_options::stop` ends pauses and prevents further attempts; a running attempt sees it
+  /// as `attempt::stop_token()`.
   template <class Op>
   auto run(Op&& op) const {
     return run_with<run_blocking>(nullptr, nullptr, op);
@@ -81,10 +85,11 @@ class entry_points {
     return run_with<run_blocking>(&options, &outer, op);
   }
 
-  /// Runs attempts on the threads of `pool` while the caller waits: time-outs end attempts that do not, hedges overlap.
+  /// Runs attempts on the threads of `pool` while the caller waits: time-outs end attempts that do not,
+  /// hedges overlap.
   ///
-  /// `op` as for `run`, but may be called from several threads at once, and is copied: an attempt that was given up may still
-  /// run when this returns. It must not refer to what may be gone by then.
+  /// `op` as for `run`, but may be called from several threads at once, and is copied: an attempt that was
+  /// given up may still run when this returns. It must not refer to what may be gone by then.
   template <class Pool, class Op>
   auto run_on(Pool& pool, Op&& op) const {
     return run_on_with<run_pooled>(pool, nullptr, nullptr, std::forward<Op>(op));
@@ -104,11 +109,11 @@ class entry_points {
 
   /// Starts `op` and returns; `done` is called with the result, once, on the scheduler, never from inside.
   ///
-  /// `op` is any of the kinds in exec/launch.hpp. Where failures are thrown (plain R), `done` gets `answer_of<R>`. `scheduler`
-  /// is referred to if it is an lvalue, else kept. `op` and `done` are kept, `call_options` copied; if `done` has
-  /// `get_allocator()`, the call's state comes from there.
-  /// Lifetime: the pipeline and its shared state outlive the call; what attempts refer to outlives the attempts, of which those
-  /// that were given up may end after `done` was called.
+  /// `op` is any of the kinds in exec/launch.hpp. Where failures are thrown (plain R), `done` gets
+  /// `answer_of<R>`. `scheduler` is referred to if it is an lvalue, else kept. `op` and `done` are kept,
+  /// `call_options` copied; if `done` has `get_allocator()`, the call's state comes from there.
+  /// Lifetime: the pipeline and its shared state outlive the call; what attempts refer to outlives the
+  /// attempts, of which those that were given up may end after `done` was called.
   /// Cancellation: `call_options::stop` ends the call, wherever it is. Cost: one allocation.
   template <class Scheduler, class Op, class Done>
   void start(Scheduler&& scheduler, Op&& op, Done&& done) const {
@@ -132,9 +137,10 @@ class entry_points {
                           std::forward<Done>(done));
   }
 
-  /// The same for coroutines of any kind: `co_await pipeline.async(scheduler, op)` is the result. The call starts when it is
-  /// awaited, and the coroutine goes on on the scheduler.
-  /// Lifetime: an awaiting coroutine may be destroyed by those who share a thread with the scheduler; the call is given up.
+  /// The same for coroutines of any kind: `co_await pipeline.async(scheduler, op)` is the result. The call
+  /// starts when it is awaited, and the coroutine goes on on the scheduler.
+  /// Lifetime: an awaiting coroutine may be destroyed by those who share a thread with the scheduler; the
+  /// call is given up.
   template <class Scheduler, class Op>
   [[nodiscard]] auto async(Scheduler&& scheduler, Op&& op) const {
     return async_with<run_async>(std::forward<Scheduler>(scheduler), nullptr, nullptr, std::forward<Op>(op));
@@ -205,8 +211,8 @@ class entry_points {
 /// Layers in order. A value: copying it copies options, and refers to the same shared state.
 ///
 /// Thread safety: shared objects safe; one pipeline serves all threads.
-/// Cost: a blocking call allocates nothing and reads the clock once if it succeeds, unless a layer needs to know how long
-/// a success took.
+/// Cost: a blocking call allocates nothing and reads the clock once if it succeeds, unless a layer needs to
+/// know how long a success took.
 template <class... Layers>
 class pipeline : public detail::entry_points<pipeline<Layers...>> {
   static_assert(detail::order_check<Layers::kind...>::done);

@@ -5,7 +5,8 @@
 // Takes the deadline of a call across a process boundary: the caller writes the time left into a header of
 // its request, the callee reads it back into a deadline on its own clock. Knows the headers of gRPC, Envoy,
 // Connect and plain HTTP, and any map of headers through two callables. What travels is a length of time,
-// never a point in it: clocks differ. The priority of the call and the caller's level of service travel along.
+// never a point in it: clocks differ. The priority of the call and the caller's level of service travel
+// along.
 
 #include <algorithm>
 #include <array>
@@ -197,7 +198,8 @@ class priority_text {
 /// The worst level of service that can travel: ladders have at most 16.
 inline constexpr std::uint32_t worst_level = 15;
 
-/// What a peer wrote; nothing if it is not as `priority_text` would write it: no plus, no blank, no zeros in front.
+/// What a peer wrote; nothing if it is not as `priority_text` would write it: no plus, no blank, no zeros in
+/// front.
 /// Cost: no allocation; looks at eleven characters at most, whatever the length of the text.
 constexpr std::optional<int> parse_priority(std::string_view text) noexcept {
   const bool negative = text.starts_with('-');
@@ -354,8 +356,8 @@ class propagator {
     return propagated::limited;
   }
 
-  /// The priority and the level of service of the call alone, where they are not 0: for protocols whose library writes
-  /// deadlines by itself.
+  /// The priority and the level of service of the call alone, where they are not 0: for protocols whose
+  /// library writes deadlines by itself.
   template <std::invocable<std::string_view, std::string_view> Set>
   void write_context(const attempt& a, Set&& set) const {
     const context_headers& names = options_.context;

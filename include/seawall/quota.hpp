@@ -2,9 +2,9 @@
 #ifndef SEAWALL_QUOTA_HPP
 #define SEAWALL_QUOTA_HPP
 
-// A quota that several processes share, as a rate limiter sees it: what this process holds of it now, and when to ask
-// again. Whoever implements it fetches permits from where the quota lives, in the background. Not a limit itself; see
-// rate_limiter.hpp.
+// A quota that several processes share, as a rate limiter sees it: what this process holds of it now, and
+// when to ask again. Whoever implements it fetches permits from where the quota lives, in the background. Not
+// a limit itself; see rate_limiter.hpp.
 
 #include <cstdint>
 
@@ -20,7 +20,8 @@ struct quota_answer {
   duration retry_after = verdict::no_pushback();
 };
 
-/// A quota that several processes share; what this process holds of it now. Must outlive the limiters that draw on it.
+/// A quota that several processes share; what this process holds of it now. Must outlive the limiters that
+/// draw on it.
 ///
 /// Thread safety: both functions are called from any thread, at the same time.
 /// Cost: both are on the path of a call. They never block and do no I/O.
@@ -28,7 +29,8 @@ class quota_source {
  public:
   /// Takes `permits`, all of them or none, out of what this process holds.
   virtual quota_answer take(std::uint32_t permits, instant now) noexcept = 0;
-  /// Permits that were taken and will not be used. `now` is the instant of the taking where no newer one is known.
+  /// Permits that were taken and will not be used. `now` is the instant of the taking where no newer one is
+  /// known.
   virtual void give_back(std::uint32_t permits, instant now) noexcept = 0;
 
  protected:

@@ -19,7 +19,8 @@ namespace seawall {
 /// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014).
 ///
 /// Thread safety: distinct objects safe, shared objects unsafe.
-/// Cost: 8 bytes, a few multiplications a draw; no seeding phase (a lazily seeded `std::mt19937` costs 240 us).
+/// Cost: 8 bytes, a few multiplications a draw; no seeding phase (a lazily seeded `std::mt19937` costs 240
+/// us).
 class random_source {
  public:
   constexpr explicit random_source(std::uint64_t seed) noexcept : state_(seed) {}
@@ -34,8 +35,8 @@ class random_source {
   /// Uniform in [0, 1), in steps of 2^-53.
   constexpr double unit() noexcept { return static_cast<double>(next() >> 11U) * 0x1p-53; }
 
-  /// Uniform in [0, bound], both ends included, without bias (Lemire: "Fast Random Integer Generation in an Interval",
-  /// TOMACS 2019).
+  /// Uniform in [0, bound], both ends included, without bias (Lemire: "Fast Random Integer Generation in an
+  /// Interval", TOMACS 2019).
   constexpr std::uint64_t up_to(std::uint64_t bound) noexcept {
     if (bound == UINT64_MAX) return next();
     const std::uint64_t range = bound + 1;
@@ -60,7 +61,8 @@ inline std::uint64_t entropy_seed() noexcept {
 #if defined(__APPLE__) || defined(__linux__)
   if (::getentropy(&seed, sizeof seed) == 0) return seed;
 #endif
-  // No kernel entropy: the time, the process and the address of this thread's stack still differ between clients.
+  // No kernel entropy: the time, the process and the address of this thread's stack still differ between
+  // clients.
   const auto ticks = std::chrono::steady_clock::now().time_since_epoch().count();
   seed = static_cast<std::uint64_t>(ticks) ^ (static_cast<std::uint64_t>(::getpid()) << 40U);
   return seed ^ reinterpret_cast<std::uintptr_t>(&seed);
@@ -68,8 +70,8 @@ inline std::uint64_t entropy_seed() noexcept {
 
 }  // namespace detail
 
-/// This thread's source, seeded from the kernel at first use, and again in the child of a `fork`: pre-forked workers
-/// that all draw the same jitter would retry in step.
+/// This thread's source, seeded from the kernel at first use, and again in the child of a `fork`: pre-forked
+/// workers that all draw the same jitter would retry in step.
 ///
 /// Cost: `getpid` and a thread-local access; a `getentropy` of 8 bytes once per thread and process.
 inline random_source& thread_random() noexcept {

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_RATE_LIMITER_HPP
 #define SEAWALL_RATE_LIMITER_HPP
 
-// A limit on how often something is done: so many permits in so much time. One limiter stands for one dependency (or one
-// tenant: see keyed.hpp) and is shared by all who call it; what is too much is rejected, or waits for its time. Not a limit
-// on how much is done at once.
+// A limit on how often something is done: so many permits in so much time. One limiter stands for one
+// dependency (or one tenant: see keyed.hpp) and is shared by all who call it; what is too much is rejected,
+// or waits for its time. Not a limit on how much is done at once.
 
 #include <cstdint>
 #include <memory>
@@ -64,14 +64,15 @@ inline std::optional<option_error> validate(const rate_limiter_options& o) {
   return checks.result();
 }
 
-/// The shared state of a rate limiter, and its stand-alone face. A handle: moving it leaves layers and reservations valid.
+/// The shared state of a rate limiter, and its stand-alone face. A handle: moving it leaves layers and
+/// reservations valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
-/// Thread safety: distinct and shared objects safe; moving is not. Every instant must be of one monotonic clock; an older
-/// instant than others have brought is answered as theirs.
-/// Cost: see `core::rate_machine`; about 700 bytes, 32 for each of `max_waiting` if calls may wait, and with leases 128 a
-/// stripe, one stripe for each processor (at most 32).
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
+/// Thread safety: distinct and shared objects safe; moving is not. Every instant must be of one monotonic
+/// clock; an older instant than others have brought is answered as theirs.
+/// Cost: see `core::rate_machine`; about 700 bytes, 32 for each of `max_waiting` if calls may wait, and with
+/// leases 128 a stripe, one stripe for each processor (at most 32).
 class rate_limiter {
   using machine_type = core::rate_machine;
   using admission = machine_type::admission;
@@ -80,8 +81,8 @@ class rate_limiter {
   using options_type = rate_limiter_options;
   static constexpr std::string_view policy_name = "rate_limiter";
 
-  /// Permission to act now, or a refusal. Move-only. The permits are spent when it is granted, whether or not it is kept; what
-  /// provably was not used can be given back.
+  /// Permission to act now, or a refusal. Move-only. The permits are spent when it is granted, whether or not
+  /// it is kept; what provably was not used can be given back.
   class permit {
    public:
     permit() = default;
@@ -120,8 +121,8 @@ class rate_limiter {
     admission a_;
   };
 
-  /// Permission to act at a time, or a refusal. Move-only; given back when it dies unused. What is given back before its
-  /// time goes to the next caller.
+  /// Permission to act at a time, or a refusal. Move-only; given back when it dies unused. What is given back
+  /// before its time goes to the next caller.
   class reservation {
    public:
     reservation() = default;
@@ -186,8 +187,9 @@ class rate_limiter {
   }
   permit try_acquire() noexcept { return try_acquire(steady_clock::now()); }
 
-  /// Now or later: within `max_wait` and before `deadline`. Refused at once if that is not to be had. While it waits for its
-  /// time it is one of `max_waiting`, until it is used or given back. A shared quota grants now or not at all.
+  /// Now or later: within `max_wait` and before `deadline`. Refused at once if that is not to be had. While
+  /// it waits for its time it is one of `max_waiting`, until it is used or given back. A shared quota grants
+  /// now or not at all.
   reservation reserve(instant now, std::uint32_t permits = 1, instant deadline = instant::never()) noexcept {
     admission a = machine_->reserve(now, permits, deadline);
     if (a.how == admission::kind::ask_again) {
@@ -206,9 +208,10 @@ class rate_limiter {
   void reset(instant now) noexcept { machine_->reset(now); }
   void reset() noexcept { reset(steady_clock::now()); }
 
-  /// New options from now on. What has been granted counts, times that were given are kept, a rate that was lowered is not
-  /// low any more. Name, algorithm, quota and whether there are leases are fixed, and so is how far `burst`, `max_wait` and
-  /// `pause_max` may reach: a day at least. Returns what is wrong with the options, in which case nothing has changed.
+  /// New options from now on. What has been granted counts, times that were given are kept, a rate that was
+  /// lowered is not low any more. Name, algorithm, quota and whether there are leases are fixed, and so is
+  /// how far `burst`, `max_wait` and `pause_max` may reach: a day at least. Returns what is wrong with the
+  /// options, in which case nothing has changed.
   std::optional<option_error> reconfigure(rate_limiter_options options, instant now) {
     if (auto error = validate(options)) return error;
     const rate_limiter_options old = machine_->options();
@@ -234,8 +237,8 @@ class rate_limiter {
   bool idle(instant now) noexcept { return machine_->idle(now); }
   core::rate_machine& machine() noexcept { return *machine_; }
 
-  /// Tells a limiter how an attempt ended. Pushback: a failure with a retry-after, or one that says nothing about health and
-  /// may be repeated, as RESOURCE_EXHAUSTED does.
+  /// Tells a limiter how an attempt ended. Pushback: a failure with a retry-after, or one that says nothing
+  /// about health and may be repeated, as RESOURCE_EXHAUSTED does.
   static void learn(core::rate_machine& m, const verdict& v, instant now) noexcept {
     if (v.success || !m.heeds_pushback()) return;
     if (v.has_pushback() || (v.health == health::silent && v.again != again::never))
@@ -267,7 +270,8 @@ struct rate_limiter_of_key {
   handle find(const call& c, instant now) const { return {limiters->get(c.key(), now)}; }
 };
 
-/// Cancellation: a call that waits gives its reservation back; one that was let through has spent its permits.
+/// Cancellation: a call that waits gives its reservation back; one that was let through has spent its
+/// permits.
 /// Cost: on the success path that of the limiter, nothing at the end.
 template <class Source>
 class rate_layer : public layer_base {
@@ -388,8 +392,8 @@ class rate_layer : public layer_base {
 
 }  // namespace detail
 
-/// The layer. Each call takes `permits`; more than `burst` are always rejected. The limiter is shared state and must outlive
-/// the pipeline; hence an lvalue only.
+/// The layer. Each call takes `permits`; more than `burst` are always rejected. The limiter is shared state
+/// and must outlive the pipeline; hence an lvalue only.
 inline detail::rate_layer<detail::one_rate_limiter> limit_rate(rate_limiter& l,
                                                                std::uint32_t permits = 1) noexcept {
   return {{&l.machine()}, permits};

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_REJECTION_HPP
 #define SEAWALL_REJECTION_HPP
 
-// Why a call ended without the result of an attempt (`rejection`), and why nothing more was tried after one (`ending`).
-// Both are machine-readable; `outcome_traits` turns them into the caller's result type, text.hpp into words.
+// Why a call ended without the result of an attempt (`rejection`), and why nothing more was tried after one
+// (`ending`). Both are machine-readable; `outcome_traits` turns them into the caller's result type, text.hpp
+// into words.
 
 #include <cstdint>
 #include <string_view>

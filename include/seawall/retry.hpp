@@ -2,8 +2,8 @@
 #ifndef SEAWALL_RETRY_HPP
 #define SEAWALL_RETRY_HPP
 
-// Tries again what failed, later and within bounds. Needs to know whether the operation is idempotent; listens to the
-// dependency's wishes; never waits for a moment at which the deadline has passed.
+// Tries again what failed, later and within bounds. Needs to know whether the operation is idempotent;
+// listens to the dependency's wishes; never waits for a moment at which the deadline has passed.
 
 #include <cstdint>
 #include <optional>
@@ -31,12 +31,13 @@ struct retry_options {
       duration::infinite();  ///< no attempt starts later than this after the call began; positive
   backoff_options backoff = {};
   retry_budget* budget = nullptr;  ///< shared; must outlive the pipeline
-  /// The longest pause that the dependency, or a breaker or limit inside, may ask for; asked for a longer one, the retry
-  /// gives up. Not negative.
+  /// The longest pause that the dependency, or a breaker or limit inside, may ask for; asked for a longer
+  /// one, the retry gives up. Not negative.
   duration pushback_max = std::chrono::seconds(10);
-  /// A further attempt that could not have this much time before the deadline is not started, nor waited for. What is started with
-  /// next to no time fails, and an inner breaker takes that for the dependency's failure: matters most where the retry
-  /// waits for that breaker, as its probe would be such an attempt. Not negative.
+  /// A further attempt that could not have this much time before the deadline is not started, nor waited for.
+  /// What is started with next to no time fails, and an inner breaker takes that for the dependency's
+  /// failure: matters most where the retry waits for that breaker, as its probe would be such an attempt. Not
+  /// negative.
   duration attempt_needs = duration::zero();
   when_nested nested = when_nested::yield;
 };
@@ -217,8 +218,8 @@ class retry_layer : public layer_base {
 
 /// Tries again up to `max_attempts`, with backoff.
 ///
-/// The result is that of the last attempt, and says which rule ended the call. A rejection by an inner breaker or limit is
-/// always tried again; its time left takes the place of the backoff.
+/// The result is that of the last attempt, and says which rule ended the call. A rejection by an inner
+/// breaker or limit is always tried again; its time left takes the place of the backoff.
 inline retry_layer retry(retry_options options = {}) { return retry_layer(std::move(options)); }
 
 }  // namespace seawall

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_RETRY_BUDGET_HPP
 #define SEAWALL_RETRY_BUDGET_HPP
 
-// Bounds the extra load of retries and hedges to a share of the calls made lately. Without it, an outage multiplies the
-// load by the number of attempts at the worst moment (Bronson et al., "Metastable Failures in Distributed Systems",
-// HotOS 2021). One budget may be shared by any number of pipelines.
+// Bounds the extra load of retries and hedges to a share of the calls made lately. Without it, an outage
+// multiplies the load by the number of attempts at the worst moment (Bronson et al., "Metastable Failures in
+// Distributed Systems", HotOS 2021). One budget may be shared by any number of pipelines.
 
 #include <cstdint>
 #include <memory>
@@ -22,9 +22,10 @@ struct retry_budget_options {
   std::string name = {};
   /// Repetitions for each call within the window: [0, 10].
   double ratio = 0.2;
-  /// Repetitions a second that are granted whatever the traffic, so that a quiet client can retry at all: [0, 1e6]. A
-  /// fleet multiplies it: with 1000 clients, the 10 a second that others grant each are 10,000 a second against a sick
-  /// dependency. The default gives each client one a window of 10 s, and 1000 clients 100 a second.
+  /// Repetitions a second that are granted whatever the traffic, so that a quiet client can retry at all: [0,
+  /// 1e6]. A fleet multiplies it: with 1000 clients, the 10 a second that others grant each are 10,000 a
+  /// second against a sick dependency. The default gives each client one a window of 10 s, and 1000 clients
+  /// 100 a second.
   double floor_per_second = 0.1;
   /// How many clients share the floor, if known: each takes its part; at least 1.
   std::uint32_t fleet = 1;
@@ -53,8 +54,8 @@ struct retry_budget_snapshot {
   std::uint64_t remaining = 0;    ///< that would be granted now
 };
 
-/// Within any window, repetitions <= ratio * calls + floor_per_second / fleet * window. A handle: moving it leaves layers
-/// valid.
+/// Within any window, repetitions <= ratio * calls + floor_per_second / fleet * window. A handle: moving it
+/// leaves layers valid.
 ///
 /// Thread safety: distinct and shared objects safe; moving is not.
 /// Cost: a call: one read-modify-write on a striped counter; a repetition: see `core::budget_machine`.
@@ -88,8 +89,8 @@ class retry_budget {
   retry_budget_snapshot snapshot() const { return snapshot(steady_clock::now()); }
   const std::string& name() const noexcept { return state_->name; }
 
-  /// New rates and window from now on; what has been counted is kept. The name and the number of buckets are fixed.
-  /// Returns what is wrong with the options, in which case nothing has changed.
+  /// New rates and window from now on; what has been counted is kept. The name and the number of buckets are
+  /// fixed. Returns what is wrong with the options, in which case nothing has changed.
   std::optional<option_error> reconfigure(const retry_budget_options& options) {
     if (auto error = validate(options)) return error;
     detail::option_checks checks;

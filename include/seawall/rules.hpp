@@ -2,8 +2,9 @@
 #ifndef SEAWALL_RULES_HPP
 #define SEAWALL_RULES_HPP
 
-// Which orders of layers are nonsense. One table; `compose` asserts each row when it compiles, `any_pipeline` checks the
-// same rows when it is built. Only nonsense is refused: a breaker outside a retry is legitimate, for instance.
+// Which orders of layers are nonsense. One table; `compose` asserts each row when it compiles, `any_pipeline`
+// checks the same rows when it is built. Only nonsense is refused: a breaker outside a retry is legitimate,
+// for instance.
 
 #include <array>
 #include <cstddef>

@@ -2,18 +2,18 @@
 #ifndef SEAWALL_SCRIPT_HPP
 #define SEAWALL_SCRIPT_HPP
 
-// How a dependency behaves, as a line of text: for tests in virtual time (testing/script.hpp), for asynchronous ones
-// (testing/async_script.hpp), and for faults made on purpose (chaos.hpp).
+// How a dependency behaves, as a line of text: for tests in virtual time (testing/script.hpp), for
+// asynchronous ones (testing/async_script.hpp), and for faults made on purpose (chaos.hpp).
 //
 //     "fail x2, ok after 30ms"                        two failures, then answers after 30 ms, for ever
 //     "until 1min: ok; until 1h: hang; ok after 5ms"  an outage of 59 minutes
 //     "fail x3, ok x7 ..."                            30% errors: the list goes round
 //     "unavailable at 5%"                             5% errors, by chance
 //
-// A script is a list of phases; `until T:` ends a phase when the clock has reached T. A phase is a list of steps:
-// an outcome (`ok`, `fail` for `unavailable`, `hang` until the attempt's deadline, `wrong` for an answer that is none, or any
-// status code in lower case), then in any order `xN`, `after D`, `retry-after D`, `at P%`. The last step goes on for ever
-// unless `...` follows.
+// A script is a list of phases; `until T:` ends a phase when the clock has reached T. A phase is a list of
+// steps: an outcome (`ok`, `fail` for `unavailable`, `hang` until the attempt's deadline, `wrong` for an
+// answer that is none, or any status code in lower case), then in any order `xN`, `after D`, `retry-after D`,
+// `at P%`. The last step goes on for ever unless `...` follows.
 
 #include <charconv>
 #include <cstddef>
@@ -231,7 +231,8 @@ class script {
     return script(std::move(phases), seed);
   }
 
-  /// The outcome of a call that begins at `now`: a plain success where chance spares it. After the last phase, its last step goes on.
+  /// The outcome of a call that begins at `now`: a plain success where chance spares it. After the last
+  /// phase, its last step goes on.
   const script_step& next(instant now) noexcept {
     while (phase_ + 1 < phases_.size() && now >= phases_[phase_].until) {
       ++phase_;

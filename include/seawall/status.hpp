@@ -2,8 +2,8 @@
 #ifndef SEAWALL_STATUS_HPP
 #define SEAWALL_STATUS_HPP
 
-// absl::Status and absl::StatusOr as results: the one table of what each code means, rejections as statuses that machines
-// can read, and `create` for policies.
+// absl::Status and absl::StatusOr as results: the one table of what each code means, rejections as statuses
+// that machines can read, and `create` for policies.
 
 #include <charconv>
 #include <cstdint>
@@ -98,8 +98,8 @@ inline std::string_view next_field(std::string_view& text) noexcept {
   return field;
 }
 
-// "open;9800000000;circuit_breaker;quotes": reason, retry-after in ns (-1: none), policy, name. Printable, since
-// Status::ToString shows it; the name comes last, as it may hold anything.
+// "open;9800000000;circuit_breaker;quotes": reason, retry-after in ns (-1: none), policy, name. Printable,
+// since Status::ToString shows it; the name comes last, as it may hold anything.
 inline std::string encode(const rejection& r) {
   std::string out(to_string(r.why));
   out.append(";").append(std::to_string(r.retry_after.ns()));
@@ -157,28 +157,31 @@ inline void annotate_status(absl::Status& s, const ending& e) {
 
 }  // namespace detail
 
-/// The rejection that a status was made from; nothing if it wasn't, or was made with `rejection_detail::code_only`.
+/// The rejection that a status was made from; nothing if it wasn't, or was made with
+/// `rejection_detail::code_only`.
 inline std::optional<rejection_info> rejection_of(const absl::Status& s) {
   if (s.ok()) return std::nullopt;
   const auto text = detail::payload(s, detail::rejection_payload);
   return text ? detail::decode(*text) : std::nullopt;
 }
 
-/// Adds the dependency's wish not to be called again before `d` has passed: what a client makes of a Retry-After header.
+/// Adds the dependency's wish not to be called again before `d` has passed: what a client makes of a
+/// Retry-After header.
 inline absl::Status with_retry_after(absl::Status s, duration d) {
   const std::string ns = std::to_string(d.ns());
   s.SetPayload(detail::to_absl(detail::pushback_payload), absl::Cord(detail::to_absl(ns)));
   return s;
 }
 
-/// Adds that the request provably was not executed (no connection, refused before it was read): it may be tried again even
-/// if it is not idempotent.
+/// Adds that the request provably was not executed (no connection, refused before it was read): it may be
+/// tried again even if it is not idempotent.
 inline absl::Status not_executed(absl::Status s) {
   s.SetPayload(detail::to_absl(detail::not_executed_payload), absl::Cord());
   return s;
 }
 
-/// Adds the dependency's wish not to be asked again with this request, whatever the code says: gRPC's negative pushback.
+/// Adds the dependency's wish not to be asked again with this request, whatever the code says: gRPC's
+/// negative pushback.
 inline absl::Status do_not_retry(absl::Status s) {
   s.SetPayload(detail::to_absl(detail::do_not_retry_payload), absl::Cord());
   return s;

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_THROTTLE_HPP
 #define SEAWALL_THROTTLE_HPP
 
-// Client-side adaptive throttling: rejects here a share of what the dependency would refuse anyway, since refusing costs it,
-// too. Not a limit on rate or concurrency, and not a breaker: it lets through about K times as much as is accepted.
+// Client-side adaptive throttling: rejects here a share of what the dependency would refuse anyway, since
+// refusing costs it, too. Not a limit on rate or concurrency, and not a breaker: it lets through about K
+// times as much as is accepted.
 
 #include <cstddef>
 #include <cstdint>
@@ -58,10 +59,11 @@ inline std::optional<option_error> validate(const throttle_options& o) {
   return checks.result();
 }
 
-/// The shared state of a throttle, and its stand-alone face. A handle: moving it leaves layers and permits valid.
+/// The shared state of a throttle, and its stand-alone face. A handle: moving it leaves layers and permits
+/// valid.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns
-/// them as a status; both name field, value and range.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them as a status; both name field, value and range.
 /// Thread safety: distinct and shared objects safe; moving is not.
 /// Cost: see `core::throttle_machine`; about 450 bytes a stripe, one stripe for each processor (at most 32).
 class adaptive_throttle {
@@ -127,8 +129,8 @@ class adaptive_throttle {
   throttle_snapshot snapshot() const { return snapshot(steady_clock::now()); }
   const std::string& name() const noexcept { return machine_->name(); }
 
-  /// New options from now on; what has been counted is kept. The name and the number of buckets are fixed. Returns what is
-  /// wrong with the options, in which case nothing has changed.
+  /// New options from now on; what has been counted is kept. The name and the number of buckets are fixed.
+  /// Returns what is wrong with the options, in which case nothing has changed.
   std::optional<option_error> reconfigure(const throttle_options& options) {
     if (auto error = validate(options)) return error;
     detail::option_checks checks;
@@ -149,7 +151,8 @@ class adaptive_throttle {
 
 namespace detail {
 
-/// The call's random source, if it is asked for. Not a lambda: its address must not reach a function that is not inlined.
+/// The call's random source, if it is asked for. Not a lambda: its address must not reach a function that is
+/// not inlined.
 struct throttle_random {
   const call& c;
   random_source& operator()() const noexcept { return c.random(); }
@@ -244,8 +247,8 @@ class throttle_layer : public layer_base {
 
 }  // namespace detail
 
-/// The layer. The throttle is shared state and must outlive the pipeline; hence an lvalue only. Inside a retry it counts
-/// attempts, which is what the dependency sees; outside of it, calls.
+/// The layer. The throttle is shared state and must outlive the pipeline; hence an lvalue only. Inside a
+/// retry it counts attempts, which is what the dependency sees; outside of it, calls.
 inline detail::throttle_layer<detail::one_throttle> throttle(adaptive_throttle& t) noexcept {
   return detail::throttle_layer<detail::one_throttle>({&t.machine()});
 }

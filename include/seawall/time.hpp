@@ -2,8 +2,9 @@
 #ifndef SEAWALL_TIME_HPP
 #define SEAWALL_TIME_HPP
 
-// Lengths of time, points in time, clocks. Arithmetic saturates instead of overflowing, so that "never" and "for ever"
-// are ordinary values and a hostile retry-after cannot wrap into the past. Wall-clock time is deliberately absent.
+// Lengths of time, points in time, clocks. Arithmetic saturates instead of overflowing, so that "never" and
+// "for ever" are ordinary values and a hostile retry-after cannot wrap into the past. Wall-clock time is
+// deliberately absent.
 
 #include <chrono>
 #include <compare>
@@ -40,7 +41,8 @@ constexpr std::int64_t saturating_multiply(std::int64_t a, std::int64_t b) noexc
   return (a < 0) == (b < 0) ? int64_max : int64_min;
 }
 
-// Rounds towards zero. NaN becomes zero: no comparison with it is true, so a validation "at least" refuses it.
+// Rounds towards zero. NaN becomes zero: no comparison with it is true, so a validation "at least" refuses
+// it.
 constexpr std::int64_t saturating_from_double(double value) noexcept {
   if (value >= 9223372036854775808.0) return int64_max;
   if (value <= -9223372036854775808.0) return int64_min;
@@ -63,7 +65,8 @@ constexpr std::int64_t nanoseconds_of(const std::chrono::duration<Rep, Period>& 
 
 }  // namespace detail
 
-/// A type such as `absl::Duration`: its nanoseconds are found by argument-dependent look-up, without its header.
+/// A type such as `absl::Duration`: its nanoseconds are found by argument-dependent look-up, without its
+/// header.
 template <class T>
 concept foreign_duration = requires(const T& d) {
   { ToInt64Nanoseconds(d) } -> std::convertible_to<std::int64_t>;
@@ -116,7 +119,8 @@ class duration {
   std::int64_t ns_ = 0;
 };
 
-/// A point on a monotonic clock, in nanoseconds since an epoch of that clock's own. Saturating; `never()` is the last.
+/// A point on a monotonic clock, in nanoseconds since an epoch of that clock's own. Saturating; `never()` is
+/// the last.
 class instant {
  public:
   constexpr instant() = default;
@@ -130,7 +134,8 @@ class instant {
 
   constexpr std::int64_t ns() const noexcept { return ns_; }
 
-  /// The same point for `std::condition_variable::wait_until` and its like, if the instant is one of `steady_clock`.
+  /// The same point for `std::condition_variable::wait_until` and its like, if the instant is one of
+  /// `steady_clock`.
   constexpr std::chrono::steady_clock::time_point to_chrono() const noexcept {
     return std::chrono::steady_clock::time_point(
         std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::nanoseconds(ns_)));
@@ -157,7 +162,8 @@ class instant {
   std::int64_t ns_ = 0;
 };
 
-/// Something that tells the time: a stateless type such as `steady_clock` or an object such as a virtual clock.
+/// Something that tells the time: a stateless type such as `steady_clock` or an object such as a virtual
+/// clock.
 template <class C>
 concept clock = requires(C& c) {
   { c.now() } -> std::same_as<instant>;
@@ -165,8 +171,8 @@ concept clock = requires(C& c) {
 
 /// The system's monotonic clock at full resolution.
 ///
-/// Cost: one `clock_gettime(CLOCK_MONOTONIC)` without a system call; docs/performance.md compares it with a coarse
-/// clock and with the processor's counter, and says why neither is shipped.
+/// Cost: one `clock_gettime(CLOCK_MONOTONIC)` without a system call; docs/performance.md compares it with a
+/// coarse clock and with the processor's counter, and says why neither is shipped.
 struct steady_clock {
   static instant now() noexcept { return instant::from_chrono(std::chrono::steady_clock::now()); }
 };

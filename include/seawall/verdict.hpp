@@ -2,8 +2,8 @@
 #ifndef SEAWALL_VERDICT_HPP
 #define SEAWALL_VERDICT_HPP
 
-// What an outcome means, in the four answers that policies need. Policies never see a result, only its verdict, so the
-// same machines serve absl::Status, std::expected, exceptions and anything a user defines.
+// What an outcome means, in the four answers that policies need. Policies never see a result, only its
+// verdict, so the same machines serve absl::Status, std::expected, exceptions and anything a user defines.
 
 #include <cstdint>
 

@@ -10,12 +10,12 @@
 #include <string_view>
 #include <vector>
 
-#include "seawall/cache.hpp"
-#include "seawall/coalesce.hpp"
 #include "seawall/adaptive_limit.hpp"
 #include "seawall/admission.hpp"
 #include "seawall/bulkhead.hpp"
+#include "seawall/cache.hpp"
 #include "seawall/chaos.hpp"
+#include "seawall/coalesce.hpp"
 #include "seawall/queue/backpressure_queue.hpp"
 #include "seawall/rate_limiter.hpp"
 #include "seawall/seawall.hpp"

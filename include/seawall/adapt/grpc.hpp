@@ -2,9 +2,10 @@
 #ifndef SEAWALL_ADAPT_GRPC_HPP
 #define SEAWALL_ADAPT_GRPC_HPP
 
-// gRPC C++: statuses both ways, the server's wish for a pause (grpc-retry-pushback-ms), deadlines, and `grpc_call`, which
-// makes an asynchronous operation of a unary method of the callback API. Link seawall::grpc. A result is an absl::Status:
-// grpc::Status has no room for a wish that arrives in trailing metadata, nor for what a rejection says to layers outside.
+// gRPC C++: statuses both ways, the server's wish for a pause (grpc-retry-pushback-ms), deadlines, and
+// `grpc_call`, which makes an asynchronous operation of a unary method of the callback API. Link
+// seawall::grpc. A result is an absl::Status: grpc::Status has no room for a wish that arrives in trailing
+// metadata, nor for what a rejection says to layers outside.
 
 #include <algorithm>
 #include <chrono>
@@ -47,8 +48,8 @@ inline std::string_view view_of(grpc::string_ref s) noexcept { return {s.data(),
 
 }  // namespace detail
 
-/// The same code, which both number alike, and message; error details become a payload with the URL of `google.rpc.Status`.
-/// A code that gRPC does not define yet is `kUnknown`.
+/// The same code, which both number alike, and message; error details become a payload with the URL of
+/// `google.rpc.Status`. A code that gRPC does not define yet is `kUnknown`.
 inline absl::Status from_grpc(const grpc::Status& s) {
   absl::Status out(static_cast<absl::StatusCode>(s.error_code()), s.error_message());
   const std::string details = s.error_details();
@@ -60,8 +61,8 @@ inline absl::Status from_grpc(const grpc::Status& s) {
 /// What a server sends after its answer, as `ClientContext::GetServerTrailingMetadata` has it.
 using grpc_metadata = std::multimap<grpc::string_ref, grpc::string_ref>;
 
-/// Adds what the server said in `grpc-retry-pushback-ms` (gRFC A6): milliseconds to wait; what is negative, no number or
-/// said twice means that it does not want to be asked again.
+/// Adds what the server said in `grpc-retry-pushback-ms` (gRFC A6): milliseconds to wait; what is negative,
+/// no number or said twice means that it does not want to be asked again.
 inline absl::Status with_grpc_pushback(absl::Status s, const grpc_metadata& trailing) {
   const auto [first, last] =
       trailing.equal_range(grpc::string_ref(detail::grpc_pushback.data(), detail::grpc_pushback.size()));
@@ -76,8 +77,8 @@ inline absl::Status from_grpc(const grpc::Status& s, const grpc::ClientContext& 
   return s.ok() ? absl::OkStatus() : with_grpc_pushback(from_grpc(s), context.GetServerTrailingMetadata());
 }
 
-/// For the other side: code, message and the details that `from_grpc` has kept. Other payloads stay at home: that one of a
-/// server's own calls was rejected does not prove to its client that nothing was executed.
+/// For the other side: code, message and the details that `from_grpc` has kept. Other payloads stay at home:
+/// that one of a server's own calls was rejected does not prove to its client that nothing was executed.
 inline grpc::Status to_grpc(const absl::Status& s) {
   if (s.ok()) return grpc::Status();
   const std::string details = detail::payload(s, detail::grpc_details).value_or("");
@@ -85,8 +86,8 @@ inline grpc::Status to_grpc(const absl::Status& s) {
                       details);
 }
 
-/// The same, and tells the client when to come back, if the status says so: `with_retry_after`, `do_not_retry`, or the time
-/// left of an open breaker. Before the call is finished.
+/// The same, and tells the client when to come back, if the status says so: `with_retry_after`,
+/// `do_not_retry`, or the time left of an open breaker. Before the call is finished.
 inline grpc::Status to_grpc(const absl::Status& s, grpc::ServerContextBase& context) {
   const auto wish = retry_after_of(s);
   const bool never = detail::payload(s, detail::do_not_retry_payload).has_value();
@@ -99,9 +100,9 @@ inline grpc::Status to_grpc(const absl::Status& s, grpc::ServerContextBase& cont
   return to_grpc(s);
 }
 
-/// Gives the call until the deadline of the attempt, a little less: gRPC writes the time left in steps of up to 1%, rounded
-/// up, and a server never gets longer than its caller has. False if nothing is left: do not send it, see `no_time_left`.
-/// Without a deadline, nothing is set.
+/// Gives the call until the deadline of the attempt, a little less: gRPC writes the time left in steps of up
+/// to 1%, rounded up, and a server never gets longer than its caller has. False if nothing is left: do not
+/// send it, see `no_time_left`. Without a deadline, nothing is set.
 /// Cost: reads the system's clock, in which gRPC takes deadlines; it is on a monotonic one from there on.
 [[nodiscard]] inline bool set_deadline(grpc::ClientContext& context, const attempt& a) {
   const duration left = a.time_left();
@@ -116,8 +117,8 @@ inline grpc::Status to_grpc(const absl::Status& s, grpc::ServerContextBase& cont
   return true;
 }
 
-/// When the caller of a handler stops waiting, on `steady_clock`: for the `call_options::deadline` of what the handler calls;
-/// `never()` if the caller said nothing.
+/// When the caller of a handler stops waiting, on `steady_clock`: for the `call_options::deadline` of what
+/// the handler calls; `never()` if the caller said nothing.
 inline instant deadline_of(const grpc::ServerContextBase& context) {
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return instant::never();
@@ -133,16 +134,16 @@ inline const propagator& grpc_context() {
 
 }  // namespace detail
 
-/// Adds the priority and the level of service of the attempt's call to its metadata, where they are not 0: under the names of
-/// `context_headers`. `grpc_call` does so for each attempt.
+/// Adds the priority and the level of service of the attempt's call to its metadata, where they are not 0:
+/// under the names of `context_headers`. `grpc_call` does so for each attempt.
 inline void set_context(grpc::ClientContext& context, const attempt& a) {
   detail::grpc_context().write_context(a, [&](std::string_view name, std::string_view value) {
     context.AddMetadata(std::string(name), std::string(value));
   });
 }
 
-/// What the caller of a handler has said, for the `call_options` of what the handler calls: `deadline_of`, the priority, capped at
-/// `priority_max`, and the level of service. Errors: as `propagator::read`.
+/// What the caller of a handler has said, for the `call_options` of what the handler calls: `deadline_of`,
+/// the priority, capped at `priority_max`, and the level of service. Errors: as `propagator::read`.
 inline inherited inherited_from(const grpc::ServerContextBase& context,
                                 int priority_max = std::numeric_limits<int>::max()) {
   inherited in{.deadline = deadline_of(context)};
@@ -169,13 +170,15 @@ class grpc_attempt : public std::enable_shared_from_this<grpc_attempt<Response>>
   grpc::ClientContext context;
   Response response;
 
-  /// Before it is sent: gRPC may call back before the sending returns. What is cancelled before that ends as cancelled.
+  /// Before it is sent: gRPC may call back before the sending returns. What is cancelled before that ends as
+  /// cancelled.
   void expect(completion<result> done, std::stop_token stop) {
     done_.emplace(std::move(done));
     cancel_.emplace(std::move(stop), canceller{this});
   }
 
-  /// gRPC is through with it. What belongs to the call goes first: nothing of it is left when the attempt is over.
+  /// gRPC is through with it. What belongs to the call goes first: nothing of it is left when the attempt is
+  /// over.
   static void finish(std::shared_ptr<grpc_attempt> self, const grpc::Status& s) {
     // Waits while another thread cancels; that waits for nobody.
     self->cancel_.reset();
@@ -236,16 +239,19 @@ class grpc_operation {
 
 }  // namespace detail
 
-/// An operation for `pipeline.start` and `pipeline.async` that calls a unary method: its R is `absl::StatusOr<Response>`.
+/// An operation for `pipeline.start` and `pipeline.async` that calls a unary method: its R is
+/// `absl::StatusOr<Response>`.
 ///
 ///     seawall::idempotent(seawall::grpc_call(
 ///         stub->async(), &quotes::Quotes::StubInterface::async_interface::Get, request))
 ///
-/// The stub outlives the call and its attempts; everything else is kept until gRPC has called back. `prepare(context, attempt)`
-/// is called before each attempt is sent, for metadata and credentials: an idempotency key, an attribute of the call.
+/// The stub outlives the call and its attempts; everything else is kept until gRPC has called back.
+/// `prepare(context, attempt)` is called before each attempt is sent, for metadata and credentials: an
+/// idempotency key, an attribute of the call.
 /// Errors: `from_grpc`, with the server's wish. An attempt without time left is not sent.
 /// Thread safety: gRPC calls back on threads of its own; the call goes on on its scheduler.
-/// Cancellation: what is given up (time-out, loser, caller gone) is cancelled with `TryCancel`, and the server sees it.
+/// Cancellation: what is given up (time-out, loser, caller gone) is cancelled with `TryCancel`, and the
+/// server sees it.
 /// Cost: two allocations an attempt, besides gRPC's; copies the request once.
 template <class Async, class Request, class Response, class Prepare>
   requires std::invocable<Prepare&, grpc::ClientContext&, const attempt&>

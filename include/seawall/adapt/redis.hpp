@@ -2,9 +2,10 @@
 #ifndef SEAWALL_ADAPT_REDIS_HPP
 #define SEAWALL_ADAPT_REDIS_HPP
 
-// A rate that several processes share, kept by a Redis server. Each process leases permits in advance, so that a call costs
-// no round trip and none of them waits for the server; one that cannot reach it goes on with its part of the rate, or
-// refuses. Link seawall::redis. Not a Redis client, and not a limit: give it to a rate_limiter, or ask it yourself.
+// A rate that several processes share, kept by a Redis server. Each process leases permits in advance, so
+// that a call costs no round trip and none of them waits for the server; one that cannot reach it goes on
+// with its part of the rate, or refuses. Link seawall::redis. Not a Redis client, and not a limit: give it to
+// a rate_limiter, or ask it yourself.
 
 #include <signal.h>
 
@@ -50,27 +51,30 @@ struct redis_quota_options {
 
   /// The rate of all processes together: `permits` in `per`, all of them with the same figures.
   std::uint64_t permits = 100;  ///< [1, 1e9]
-  /// [1 ms, 24 h], whole microseconds; burst * per (in us), times `processes` for `reserved_share`, at most 2^50.
+  /// [1 ms, 24 h], whole microseconds; burst * per (in us), times `processes` for `reserved_share`, at most
+  /// 2^50.
   duration per = std::chrono::seconds(1);
   std::uint64_t burst = 100;  ///< of all processes together, after a pause: at least `max_lease`
 
-  /// What this process holds in advance grows and shrinks with its traffic between these two. The first is held by an idle
-  /// process as well. The second is what a process can use more than its due when it loses the server; it bounds the
-  /// throughput too, to one lease a round trip, and no call may want more permits at once.
+  /// What this process holds in advance grows and shrinks with its traffic between these two. The first is
+  /// held by an idle process as well. The second is what a process can use more than its due when it loses
+  /// the server; it bounds the throughput too, to one lease a round trip, and no call may want more permits
+  /// at once.
   std::uint32_t min_lease = 1;                                ///< [1, max_lease]
   std::uint32_t max_lease = 20;                               ///< [1, 1'000'000]
   duration lease_time = std::chrono::seconds(1);              ///< until a lease expires: [100 ms, 1 h]
   duration connect_timeout = std::chrono::milliseconds(250);  ///< positive, at most 1 min
   duration command_timeout = std::chrono::milliseconds(100);  ///< positive, at most half of `lease_time`
-  /// An answer that takes longer lets the process go on by itself meanwhile: positive, at most `command_timeout`.
+  /// An answer that takes longer lets the process go on by itself meanwhile: positive, at most
+  /// `command_timeout`.
   duration slow_after = std::chrono::milliseconds(20);
   duration probe_initial =
       std::chrono::milliseconds(50);  ///< to the first try after a failure, then doubled: [1 ms, probe_max]
   duration probe_max = std::chrono::seconds(2);  ///< at most 10 min
 
   quota_fallback fallback = quota_fallback::reserved_share;
-  /// How many processes share the quota at most; the fallbacks but `deny` divide the rate by it: [1, 10'000]. There is no
-  /// default that is right.
+  /// How many processes share the quota at most; the fallbacks but `deny` divide the rate by it: [1, 10'000].
+  /// There is no default that is right.
   std::uint32_t processes = 0;
   listener* events = nullptr;  ///< outlives the quota; told of changes of state, on the quota's own thread
 };
@@ -252,14 +256,14 @@ class redis_dialogue {
 
 }  // namespace detail
 
-/// A rate that all processes with the same key share. What they use, all together and over any stretch of time, is at most
-/// rate * time + burst + one lease (`max_lease`) for each process; docs/redis.md says what of that holds when the server is
-/// lost, for some or for all.
+/// A rate that all processes with the same key share. What they use, all together and over any stretch of
+/// time, is at most rate * time + burst + one lease (`max_lease`) for each process; docs/redis.md says what
+/// of that holds when the server is lost, for some or for all.
 ///
 /// Errors: a server that cannot be reached, or says no, is no error but a state; see `snapshot`.
 /// Thread safety: shared objects safe. It has one thread of its own, which alone talks to the server.
-/// Cost: `take`: see `core::lease_pool`, no clock read, no system call but one to wake the thread when half of a lease is
-/// used up. A command in a third of `lease_time` when idle, at most 1000 a second.
+/// Cost: `take`: see `core::lease_pool`, no clock read, no system call but one to wake the thread when half
+/// of a lease is used up. A command in a third of `lease_time` when idle, at most 1000 a second.
 class redis_quota final : public quota_source {
  public:
   using options_type = redis_quota_options;
@@ -344,7 +348,8 @@ class redis_quota final : public quota_source {
   bool stopping() const noexcept { return stop_.load(std::memory_order_acquire); }
 
   void run() {
-    // Signals are for the program's own threads; and one that writes to a connection that is gone must not end it.
+    // Signals are for the program's own threads; and one that writes to a connection that is gone must not
+    // end it.
     sigset_t all;
     ::sigfillset(&all);
     ::pthread_sigmask(SIG_BLOCK, &all, nullptr);

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_ADAPTIVE_MACHINE_HPP
 #define SEAWALL_CORE_ADAPTIVE_MACHINE_HPP
 
-// A limit on calls in flight that finds its own value, as a machine: it is told when calls begin and how they end. The count
-// is exact and lock-free; what a call teaches is entered under a mutex that nobody waits for.
+// A limit on calls in flight that finds its own value, as a machine: it is told when calls begin and how they
+// end. The count is exact and lock-free; what a call teaches is entered under a mutex that nobody waits for.
 
 #include <algorithm>
 #include <atomic>
@@ -38,10 +38,11 @@ struct adaptive_limit_options {
   /// Safety bounds, not tuning: [1, 1e6], `min_limit` <= `max_limit`.
   std::uint32_t min_limit = 1;
   std::uint32_t max_limit = 10'000;
-  /// Where to begin, within the bounds; 0: 4, from where `knee_limit` doubles, and 20 for the others, as published.
+  /// Where to begin, within the bounds; 0: 4, from where `knee_limit` doubles, and 20 for the others, as
+  /// published.
   std::uint32_t initial_limit = 0;
-  /// A share of the limit that is kept for calls whose priority is at least `reserved_from`: [0, 0.9]. The others are
-  /// admitted while fewer than the rest of the limit, but at least one, are in flight.
+  /// A share of the limit that is kept for calls whose priority is at least `reserved_from`: [0, 0.9]. The
+  /// others are admitted while fewer than the rest of the limit, but at least one, are in flight.
   double reserved_share = 0.0;
   int reserved_from = 1;
   rejection_detail rejections = rejection_detail::full;
@@ -69,8 +70,8 @@ namespace core {
 /// 3. The limit stays within its bounds, and does not grow while less than half of it is used.
 ///
 /// Thread safety: shared objects safe. Listeners: see `listener`.
-/// Cost: admitting: a load and a read-modify-write; rejecting: a load; settling: a read-modify-write, and a mutex that is
-/// only tried: a call that finds it taken is not a sample.
+/// Cost: admitting: a load and a read-modify-write; rejecting: a load; settling: a read-modify-write, and a
+/// mutex that is only tried: a call that finds it taken is not a sample.
 class adaptive_machine {
  public:
   /// `options` must be valid.

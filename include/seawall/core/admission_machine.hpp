@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CORE_ADMISSION_MACHINE_HPP
 #define SEAWALL_CORE_ADMISSION_MACHINE_HPP
 
-// A managed line in front of a limit, as a machine: the places come from a `watched_room`, who is next and who has waited too long
-// says the `queue_machine`, and the places in the line live in the calls that wait. As long as nobody waits, there is no lock.
+// A managed line in front of a limit, as a machine: the places come from a `watched_room`, who is next and
+// who has waited too long says the `queue_machine`, and the places in the line live in the calls that wait.
+// As long as nobody waits, there is no lock.
 
 #include <atomic>
 #include <cstdint>
@@ -30,15 +31,16 @@ namespace seawall::core {
 
 /// Guarantees:
 /// 1. Nobody is admitted while as many calls are under way as the limit says.
-/// 2. While somebody waits, a place that becomes free goes to who is next; a newcomer takes its place in the order first. So does
-///    a place that the limit has added.
-/// 3. Nobody is admitted at or after the end of its wait, nor after it has been told to go. A place that reaches a call too late,
-///    or that it does not want any more, is passed on.
-/// 4. Whoever is next and may not have the places that are left, because they are reserved, holds up the others.
+/// 2. While somebody waits, a place that becomes free goes to who is next; a newcomer takes its place in the
+///    order first. So does a place that the limit has added.
+/// 3. Nobody is admitted at or after the end of its wait, nor after it has been told to go. A place that
+///    reaches a call too late, or that it does not want any more, is passed on.
+/// 4. Whoever is next and may not have the places that are left, because they are reserved, holds up the
+///    others.
 ///
 /// Thread safety: shared objects safe. Wakers are poked under the mutex. Listeners: see `listener`.
-/// Cost: that of the limit, and a load on each side; while somebody waits: a mutex, and the order's cost (`queue_machine`). Nothing
-/// is allocated.
+/// Cost: that of the limit, and a load on each side; while somebody waits: a mutex, and the order's cost
+/// (`queue_machine`). Nothing is allocated.
 class admission_machine final : room_watcher {
  public:
   /// What a call asks for.
@@ -111,8 +113,8 @@ class admission_machine final : room_watcher {
     return hopeless ? answer::wait_timed_out : answer::limit_reached;
   }
 
-  /// Waits if it must. When it returns `waiting`: look again when `w` is poked or `look_again` is reached, and `leave` when there
-  /// is no interest any more.
+  /// Waits if it must. When it returns `waiting`: look again when `w` is poked or `look_again` is reached,
+  /// and `leave` when there is no interest any more.
   answer acquire_or_wait(instant now, const claim& c, place& p, waker* w, instant& look_again) noexcept
       ABSL_LOCKS_EXCLUDED(mutex_) {
     if (try_take(now, c.priority, c.deadline)) return answer::admitted;
@@ -197,7 +199,8 @@ class admission_machine final : room_watcher {
             .refused = refused_.load(std::memory_order_relaxed)};
   }
 
-  /// `options` must be valid, with the same order, turns and limit. Those who wait go on waiting, as long as they have said.
+  /// `options` must be valid, with the same order, turns and limit. Those who wait go on waiting, as long as
+  /// they have said.
   void reconfigure(const admission_options& options, instant now) ABSL_LOCKS_EXCLUDED(mutex_) {
     const visit in(*this, now);
     line_.reconfigure(seawall::detail::line_of(options), now);
@@ -208,8 +211,8 @@ class admission_machine final : room_watcher {
   }
 
  private:
-  // Holds the mutex. Who has expired goes first; at the end, what is free goes to those who wait, and others are told of what could
-  // not be used.
+  // Holds the mutex. Who has expired goes first; at the end, what is free goes to those who wait, and others
+  // are told of what could not be used.
   class ABSL_SCOPED_LOCKABLE visit {
    public:
     visit(admission_machine& m, instant now) noexcept ABSL_EXCLUSIVE_LOCK_FUNCTION(m.mutex_) : machine_(m) {

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_ADMISSION_OPTIONS_HPP
 #define SEAWALL_CORE_ADMISSION_OPTIONS_HPP
 
-// What an admission can be told, and what it tells about itself. The words are those of the backpressure queue
-// (core/queue_options.hpp), as are the rules.
+// What an admission can be told, and what it tells about itself. The words are those of the backpressure
+// queue (core/queue_options.hpp), as are the rules.
 
 #include <cstddef>
 #include <cstdint>
@@ -23,13 +23,15 @@ class adaptive_limit;
 struct admission_options {
   std::string name = {};
 
-  /// A limit that is learned (adaptive_limit.hpp); others may take places of it without waiting. It outlives the admission; fixed.
+  /// A limit that is learned (adaptive_limit.hpp); others may take places of it without waiting. It outlives
+  /// the admission; fixed.
   adaptive_limit* limit = nullptr;
   std::uint32_t max_concurrent = 64;  ///< where no `limit` is given: calls under way; [1, 1'000'000'000]
 
   std::size_t max_waiting = 1024;               ///< calls that wait: [1, 2^20]
   duration max_wait = std::chrono::seconds(1);  ///< positive; a caller's deadline may end its wait earlier
-  /// Who goes when there are as many: all but `wait`, as a call that waits for a place in the line would only be in a longer one.
+  /// Who goes when there are as many: all but `wait`, as a call that waits for a place in the line would only
+  /// be in a longer one.
   queue_full when_full = queue_full::reject;
   queue_order order = queue_order::adaptive_lifo;  ///< fixed for the life of the admission
 

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_BACKOFF_HPP
 #define SEAWALL_CORE_BACKOFF_HPP
 
-// How long to wait between attempts. The delay before jitter depends on the number of the attempt alone, so that nothing
-// accumulates and nothing overflows.
+// How long to wait between attempts. The delay before jitter depends on the number of the attempt alone, so
+// that nothing accumulates and nothing overflows.
 
 #include <cmath>
 #include <cstdint>
@@ -49,7 +49,8 @@ struct backoff_options {
 
 namespace core {
 
-/// One call's way through the schedule. Thread safety: none. Cost: 8 bytes; a draw only where there is jitter.
+/// One call's way through the schedule. Thread safety: none. Cost: 8 bytes; a draw only where there is
+/// jitter.
 class backoff_schedule {
  public:
   /// The delay after failed attempt `n`; `random()` returns a random_source&.

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CORE_BREAKER_MACHINE_HPP
 #define SEAWALL_CORE_BREAKER_MACHINE_HPP
 
-// The circuit breaker as a machine: it is told when calls begin and how they end, and says which may begin. Closed and
-// open are decided without a lock; everything rare (failures, probes, transitions, controls) happens under one mutex.
+// The circuit breaker as a machine: it is told when calls begin and how they end, and says which may begin.
+// Closed and open are decided without a lock; everything rare (failures, probes, transitions, controls)
+// happens under one mutex.
 
 #include <algorithm>
 #include <array>
@@ -29,16 +30,18 @@
 namespace seawall::core {
 
 /// Guarantees:
-/// 1. Every period between two transitions has a generation; what was admitted in another generation changes nothing.
+/// 1. Every period between two transitions has a generation; what was admitted in another generation changes
+///    nothing.
 /// 2. No more than `max_probes` leases are out at once, whatever the concurrency.
 /// 3. Time alone leads from open to half-open; rejections change nothing.
 ///
 /// Thread safety: shared objects safe. Listeners and wakers: see `listener` and `wait_list`.
-/// Cost: admitting while closed: one load. A success while closed: 2 to 5 loads and at most one read-modify-write.
-/// Rejecting while open: 2 loads. The rest: a mutex; a failure also walks the time window.
+/// Cost: admitting while closed: one load. A success while closed: 2 to 5 loads and at most one
+/// read-modify-write. Rejecting while open: 2 loads. The rest: a mutex; a failure also walks the time window.
 class breaker_machine {
  public:
-  /// What an admitted call holds. Plain data; whoever holds it must settle or release it, or let its lease run out.
+  /// What an admitted call holds. Plain data; whoever holds it must settle or release it, or let its lease
+  /// run out.
   struct permit {
     std::uint64_t generation = 0;
     instant at = {};
@@ -87,8 +90,9 @@ class breaker_machine {
     return acquire(now, nullptr, random);
   }
 
-  /// As `try_acquire`, but an excess caller of a half-open breaker that lets them wait is put into the wait list. Call
-  /// again when `node.waker` is poked or `look_again` is reached; `forget` when there is no interest any more.
+  /// As `try_acquire`, but an excess caller of a half-open breaker that lets them wait is put into the wait
+  /// list. Call again when `node.waker` is poked or `look_again` is reached; `forget` when there is no
+  /// interest any more.
   template <class Random>
   admission acquire_or_wait(instant now, wait_node& node, Random&& random) noexcept {
     return acquire(now, &node, random);
@@ -461,7 +465,8 @@ class breaker_machine {
     return public_state(m);
   }
 
-  // Holds the mutex, begins with what time alone brings about, and tells of transitions when the mutex is free again.
+  // Holds the mutex, begins with what time alone brings about, and tells of transitions when the mutex is
+  // free again.
   class ABSL_SCOPED_LOCKABLE section {
    public:
     section(breaker_machine& m, instant now) noexcept ABSL_EXCLUSIVE_LOCK_FUNCTION(m.mutex_)

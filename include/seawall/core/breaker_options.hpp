@@ -60,9 +60,10 @@ struct circuit_breaker_options {
   /// neither call back nor throw.
   std::function<bool(const breaker_counts&)> trip_when = nullptr;
 
-  /// How long it stays open: positive. Multiplied by `open_growth` (at least 1) for each trip since it last closed, then
-  /// varied by up to +-`open_jitter` of itself ([0, 1]), never beyond `open_for_max` (0: the longer of open_for and 1 min).
-  /// A dependency that asks for a longer pause gets it, up to the same maximum.
+  /// How long it stays open: positive. Multiplied by `open_growth` (at least 1) for each trip since it last
+  /// closed, then varied by up to +-`open_jitter` of itself ([0, 1]), never beyond `open_for_max` (0: the
+  /// longer of open_for and 1 min). A dependency that asks for a longer pause gets it, up to the same
+  /// maximum.
   duration open_for = std::chrono::seconds(10);
   double open_growth = 1.0;
   double open_jitter = 0.0;

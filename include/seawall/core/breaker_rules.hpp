@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_BREAKER_RULES_HPP
 #define SEAWALL_CORE_BREAKER_RULES_HPP
 
-// What a circuit breaker's options mean, as functions of what has been counted: when to trip, for how long, how much to
-// admit while recovering. Nothing here has state.
+// What a circuit breaker's options mean, as functions of what has been counted: when to trip, for how long,
+// how much to admit while recovering. Nothing here has state.
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +16,8 @@
 
 namespace seawall::core {
 
-/// The states of the machine: those that an observer sees, and `recovering`, which an observer sees as closed.
+/// The states of the machine: those that an observer sees, and `recovering`, which an observer sees as
+/// closed.
 enum class breaker_mode : std::uint8_t {
   closed,
   open,
@@ -34,7 +35,8 @@ constexpr breaker_mode mode_for(breaker_state s) noexcept { return static_cast<b
 static_assert(public_state(breaker_mode::metrics_only) == breaker_state::metrics_only &&
               mode_for(breaker_state::open) == breaker_mode::open);
 
-/// part / whole >= rate. The last bits of a fraction do not decide: 3 of 10 calls meet a rate of 0.3, 2 of 3 one of 2.0 / 3.
+/// part / whole >= rate. The last bits of a fraction do not decide: 3 of 10 calls meet a rate of 0.3, 2 of 3
+/// one of 2.0 / 3.
 inline bool reaches(std::uint64_t part, std::uint64_t whole, double rate) noexcept {
   constexpr double rounding = 1e-12;
   return static_cast<double>(part) >= rate * static_cast<double>(whole) * (1.0 - rounding);
@@ -49,8 +51,8 @@ inline std::string_view judge(const window_counts& w, std::uint64_t minimum_call
   return {};
 }
 
-/// Why a breaker with these counts trips after a failure or a slow call, or nothing. The rule about failures in a period
-/// needs their times, and is the caller's.
+/// Why a breaker with these counts trips after a failure or a slow call, or nothing. The rule about failures
+/// in a period needs their times, and is the caller's.
 inline std::string_view judge(const circuit_breaker_options& o, const breaker_counts& c) {
   if (o.consecutive_failures != 0 && c.consecutive_failures >= o.consecutive_failures)
     return "consecutive failures";
@@ -72,7 +74,8 @@ inline duration open_time_cap(const circuit_breaker_options& o) noexcept {
   return o.open_for > minute ? o.open_for : minute;
 }
 
-/// How long the `trips`-th trip in a row lasts: grown, varied by `draw` in [0, 1), lengthened by pushback, capped.
+/// How long the `trips`-th trip in a row lasts: grown, varied by `draw` in [0, 1), lengthened by pushback,
+/// capped.
 inline duration open_time(const circuit_breaker_options& o, std::uint32_t trips, const verdict& v,
                           double draw) noexcept {
   const duration cap = open_time_cap(o);

@@ -2,7 +2,8 @@
 #ifndef SEAWALL_CORE_BROWNOUT_MACHINE_HPP
 #define SEAWALL_CORE_BROWNOUT_MACHINE_HPP
 
-// Brownout as a machine: it is told how long requests took, and says which of them get their optional content.
+// Brownout as a machine: it is told how long requests took, and says which of them get their optional
+// content.
 
 #include <algorithm>
 #include <array>
@@ -35,8 +36,8 @@ struct brownout_options {
   duration set_point = std::chrono::milliseconds(500);  ///< of the percentile: [1 ms, 1 min]
   double percentile = 0.95;                             ///< of the latencies of a period: [0.5, 0.999]
 
-  /// How long latencies are gathered before the dimmer moves: at least the set point, at most 10 min. Short periods react fast,
-  /// long ones have more to go by.
+  /// How long latencies are gathered before the dimmer moves: at least the set point, at most 10 min. Short
+  /// periods react fast, long ones have more to go by.
   duration period = std::chrono::seconds(1);
   /// A period with fewer latencies goes on: at least 1 / (1 - percentile), at most 1e6.
   std::uint32_t min_samples = 20;
@@ -69,7 +70,8 @@ struct brownout_snapshot {
 
 namespace core {
 
-/// Durations since it was last emptied. Recording is one atomic addition; emptying loses none and counts none twice.
+/// Durations since it was last emptied. Recording is one atomic addition; emptying loses none and counts none
+/// twice.
 class period_histogram {
  public:
   explicit period_histogram(unsigned stripes)
@@ -142,12 +144,13 @@ class period_histogram {
 };
 
 /// Guarantees:
-/// 1. The dimmer moves at the end of a period, by the latencies of that period alone, and stays where it is without any.
+/// 1. The dimmer moves at the end of a period, by the latencies of that period alone, and stays where it is
+///    without any.
 /// 2. At 1 nothing is drawn and all optional content is served; it is never below `dimmer_min`.
 ///
 /// Thread safety: shared objects safe. Listeners: see `listener`.
-/// Cost: `serve_optional`: a load, and a draw below 1; `observe`: a load and one read-modify-write; a walk over 1.5 KiB a stripe
-/// and a mutex once a period.
+/// Cost: `serve_optional`: a load, and a draw below 1; `observe`: a load and one read-modify-write; a walk
+/// over 1.5 KiB a stripe and a mutex once a period.
 class brownout_machine {
  public:
   /// `options` must be valid; `stripes` is a power of two.
@@ -161,7 +164,8 @@ class brownout_machine {
   rejection_detail rejections() const noexcept { return rejections_.load(std::memory_order_relaxed); }
   double dimmer() const noexcept { return dimmer_.load(std::memory_order_relaxed); }
 
-  /// Whether the next request gets its optional content. `random()` returns a random_source&; called only below 1.
+  /// Whether the next request gets its optional content. `random()` returns a random_source&; called only
+  /// below 1.
   template <class Random>
   [[gnu::always_inline]] bool serve_optional(Random&& random) const {
     const double share = dimmer();
@@ -242,7 +246,8 @@ class brownout_machine {
     tell_ladder(now);
   }
 
-  // One thread at a time, and for the others as well: wishes that overtake each other would leave the ladder with an earlier one.
+  // One thread at a time, and for the others as well: wishes that overtake each other would leave the ladder
+  // with an earlier one.
   void tell_ladder(instant now) ABSL_LOCKS_EXCLUDED(mutex_) {
     for (;;) {
       std::shared_ptr<driven> to;

@@ -15,10 +15,12 @@
 
 namespace seawall::core {
 
-/// Guarantee: within any window, repetitions <= ratio * calls + floor. Counted in millionths, so that no fraction is lost.
+/// Guarantee: within any window, repetitions <= ratio * calls + floor. Counted in millionths, so that no
+/// fraction is lost.
 ///
 /// Thread safety: shared objects safe.
-/// Cost: `deposit`: as `striped_window::add`. `try_withdraw`: two mutexes and a walk over the window; only failures do it.
+/// Cost: `deposit`: as `striped_window::add`. `try_withdraw`: two mutexes and a walk over the window; only
+/// failures do it.
 class budget_machine {
  public:
   budget_machine(duration bucket_width, unsigned buckets, unsigned stripes)

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_BULKHEAD_MACHINE_HPP
 #define SEAWALL_CORE_BULKHEAD_MACHINE_HPP
 
-// The bulkhead as a machine: it counts permits, keeps those who wait in order, and hands over what is given back. As long as
-// nobody waits and nobody is sure of a share, permits are taken and given without a lock; else everything happens under one
-// mutex, with all free permits in one hand.
+// The bulkhead as a machine: it counts permits, keeps those who wait in order, and hands over what is given
+// back. As long as nobody waits and nobody is sure of a share, permits are taken and given without a lock;
+// else everything happens under one mutex, with all free permits in one hand.
 
 #include <atomic>
 #include <cstddef>
@@ -27,17 +27,19 @@
 namespace seawall::core {
 
 /// Guarantees:
-/// 1. Permits in use never exceed the limit, but for a while after it was made smaller. A refusal means that at some moment of
-///    the asking there were too few.
-/// 2. While somebody waits, a permit that is given back goes to those whose turn it is; a newcomer takes his place in the order
-///    first.
-/// 3. Nobody gets a permit at or after the end of his wait; one that reaches him too late, or that he does not want any more,
-///    is passed on.
-/// 4. Whoever is first in line and needs more permits than there are holds up the others, not the other way round.
+/// 1. Permits in use never exceed the limit, but for a while after it was made smaller. A refusal means that
+///    at some moment of the asking there were too few.
+/// 2. While somebody waits, a permit that is given back goes to those whose turn it is; a newcomer takes his
+///    place in the order first.
+/// 3. Nobody gets a permit at or after the end of his wait; one that reaches him too late, or that he does
+///    not want any more, is passed on.
+/// 4. Whoever is first in line and needs more permits than there are holds up the others, not the other way
+///    round.
 /// 5. A partition within its share waits for as long as one call that has borrowed from it, at most.
 ///
 /// Thread safety: shared objects safe. Wakers are poked under the mutex.
-/// Cost: see `striped_permits`; while somebody waits, and always with partitions: a mutex, and a walk over the partitions.
+/// Cost: see `striped_permits`; while somebody waits, and always with partitions: a mutex, and a walk over
+/// the partitions.
 class bulkhead_machine {
  public:
   /// What a call asks for.
@@ -99,7 +101,8 @@ class bulkhead_machine {
 
   // Taking.
 
-  /// The usual case, where there are no partitions. If false, nothing has happened, and `try_acquire` decides.
+  /// The usual case, where there are no partitions. If false, nothing has happened, and `try_acquire`
+  /// decides.
   [[gnu::always_inline]] bool try_take(std::uint32_t weight) noexcept { return permits_.try_take(weight); }
 
   /// Does not wait: `admitted` or `limit_reached`.
@@ -115,8 +118,8 @@ class bulkhead_machine {
     return acquire_at_once(c);
   }
 
-  /// Waits if it must. When it returns `waiting`: look again when `w` is poked or `look_again` is reached, and `leave` when there
-  /// is no interest any more.
+  /// Waits if it must. When it returns `waiting`: look again when `w` is poked or `look_again` is reached,
+  /// and `leave` when there is no interest any more.
   admission acquire_or_wait(instant now, const claim& c, place& p, waker* w, instant& look_again) noexcept
       ABSL_LOCKS_EXCLUDED(mutex_) {
     if (permits_.try_take(c.weight) || permits_.take(c.weight) == permit_answer::done)
@@ -163,7 +166,8 @@ class bulkhead_machine {
     quit(p);
   }
 
-  /// What was admitted ends. Who knows the time gives it, so that nothing is handed to a caller whose wait is over.
+  /// What was admitted ends. Who knows the time gives it, so that nothing is handed to a caller whose wait is
+  /// over.
   [[gnu::always_inline]] void release(std::uint32_t weight, std::uint32_t from, instant now) noexcept {
     const permit_answer a = permits_.give(weight);
     if (a != permit_answer::done) [[unlikely]]
@@ -200,8 +204,8 @@ class bulkhead_machine {
     return s;
   }
 
-  /// `options` must be valid, with the same partitions. Permits in use stay in use, those who wait go on waiting, as long as
-  /// they have said; only who waits for more permits than there are now is rejected.
+  /// `options` must be valid, with the same partitions. Permits in use stay in use, those who wait go on
+  /// waiting, as long as they have said; only who waits for more permits than there are now is rejected.
   void reconfigure(bulkhead_options options) ABSL_LOCKS_EXCLUDED(mutex_) {
     const section in(*this);
     options.name.clear();

@@ -30,11 +30,11 @@ struct bulkhead_options {
   wait_order order = wait_order::fifo;          ///< whose turn it is
   /// `adaptive_lifo`: last come, first served once the list has had no empty moment for so long. Positive.
   duration lifo_after = std::chrono::milliseconds(100);
-  /// `by_priority`: so long a wait is worth one step of priority, so that nobody is passed for ever. 0: off, the wait ends after
-  /// `max_wait` anyway; else at least 1 us.
+  /// `by_priority`: so long a wait is worth one step of priority, so that nobody is passed for ever. 0: off,
+  /// the wait ends after `max_wait` anyway; else at least 1 us.
   duration aging = duration::zero();
-  /// With a full list, a newcomer who would have his turn before somebody else displaces whoever would be last; else he is
-  /// rejected. Means nothing to `fifo`, and displaces the oldest under `lifo`.
+  /// With a full list, a newcomer who would have his turn before somebody else displaces whoever would be
+  /// last; else he is rejected. Means nothing to `fifo`, and displaces the oldest under `lifo`.
   bool displaces = false;
 
   /// How many permits a call needs; null: one. More than there are at all is always rejected; none is fine.
@@ -45,12 +45,15 @@ struct bulkhead_options {
     std::string name = {};         ///< not empty, unlike the others; fixed for the life of the bulkhead
     std::uint32_t guaranteed = 0;  ///< permits; the sum is at most `max_concurrent`
   };
-  /// At most 16; how many there are is fixed for the life of the bulkhead. What a partition does not use is lent to the others;
-  /// once it asks for some of its share and finds it lent, permits that come back are kept for it.
+  /// At most 16; how many there are is fixed for the life of the bulkhead. What a partition does not use is
+  /// lent to the others; once it asks for some of its share and finds it lent, permits that come back are
+  /// kept for it.
   std::vector<partition> partitions = {};
-  /// The name of a call's partition; with a name that is none, or if this is null, a call belongs to nobody and can only borrow.
+  /// The name of a call's partition; with a name that is none, or if this is null, a call belongs to nobody
+  /// and can only borrow.
   std::string_view (*partition_of)(const call&) noexcept = nullptr;
-  /// For how long after a partition was last refused a permit of its share none of the share is lent. Positive.
+  /// For how long after a partition was last refused a permit of its share none of the share is lent.
+  /// Positive.
   duration recall_for = std::chrono::seconds(1);
 
   rejection_detail rejections = rejection_detail::full;

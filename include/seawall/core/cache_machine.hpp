@@ -241,8 +241,8 @@ class cache_machine {
     s.flights.abandon(key, f.number);
   }
 
-  /// From outside, good or negative: it counts as newer than all that is under way, and ends the wait of those
-  /// who wait.
+  /// From outside, good or negative: it counts as newer than all that is under way, and ends the wait of
+  /// those who wait.
   void put(const hashed_key& key, instant now, const arrival& a) {
     shard& s = shard_of(key);
     discarded out;

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_CHAOS_MACHINE_HPP
 #define SEAWALL_CORE_CHAOS_MACHINE_HPP
 
-// Faults on purpose, as a machine: it is told that a call begins, and says what is to be done to it. The same seed and the same
-// order of calls give the same faults.
+// Faults on purpose, as a machine: it is told that a call begins, and says what is to be done to it. The same
+// seed and the same order of calls give the same faults.
 
 #include <array>
 #include <atomic>
@@ -84,7 +84,8 @@ struct chaos_fault {
 /// What the machine is told to do.
 struct chaos_plan {
   std::vector<chaos_fault> faults = {};
-  /// What is to be done to the next call, so long after the first one; nothing: as the rates say. `anew`: this is the first.
+  /// What is to be done to the next call, so long after the first one; nothing: as the rates say. `anew`:
+  /// this is the first.
   std::function<std::optional<chaos_fault>(duration, bool anew)> script = nullptr;
   std::function<bool(const call&)> applies_to = nullptr;
   std::uint64_t seed = 1;
@@ -94,11 +95,13 @@ struct chaos_plan {
 };
 
 /// Guarantees:
-/// 1. A call suffers one fault at most, drawn once; what was decided does not depend on the time at which others end.
+/// 1. A call suffers one fault at most, drawn once; what was decided does not depend on the time at which
+///    others end.
 /// 2. No more than `max_at_once` calls are held at once, and none for longer than `max_delay`.
 /// 3. While it is disabled, nothing is counted, drawn or injected.
 ///
-/// Thread safety: shared objects safe. The functions of the plan are called with the mutex held: they must not call back.
+/// Thread safety: shared objects safe. The functions of the plan are called with the mutex held: they must
+/// not call back.
 /// Cost: disabled: one load; enabled: a mutex, a draw and what the plan's functions cost.
 class chaos_machine {
  public:
@@ -158,8 +161,8 @@ class chaos_machine {
     enabled_.store(enabled, std::memory_order_relaxed);
   }
 
-  /// What to do to the call that begins now; `c` may be null: no one asks then whether it applies. `answers`: somebody knows a
-  /// result to make up.
+  /// What to do to the call that begins now; `c` may be null: no one asks then whether it applies. `answers`:
+  /// somebody knows a result to make up.
   injection decide(instant now, const call* c, bool answers) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (!enabled()) return {};
     const mutex_lock lock(mutex_);

@@ -28,15 +28,15 @@ struct degradation_options {
   /// The best one first; 1 to 16. Fixed for the life of the ladder.
   std::vector<service_level> levels = {{"full"}, {"no recommendations"}, {"read-only", true}, {"static"}};
 
-  /// No signal has wanted the present level, or a worse one, for so long: then the ladder goes up a step, and waits again.
-  /// Downwards it goes at once. [0, 24 h].
+  /// No signal has wanted the present level, or a worse one, for so long: then the ladder goes up a step, and
+  /// waits again. Downwards it goes at once. [0, 24 h].
   duration hold = std::chrono::seconds(30);
   std::uint32_t step = 1;  ///< levels that it goes up at a time: [1, 16]
 
   std::uint32_t max_signals = 16;  ///< [1, 64]; fixed for the life of the ladder
 
-  /// A call runs at its caller's level (`call::degradation()`) where that is worse than the ladder's own. Nobody's level but
-  /// that call's. Off: what callers say changes nothing.
+  /// A call runs at its caller's level (`call::degradation()`) where that is worse than the ladder's own.
+  /// Nobody's level but that call's. Off: what callers say changes nothing.
   bool heeds_callers = false;
 
   rejection_detail rejections = rejection_detail::full;

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_DIMMER_LAW_HPP
 #define SEAWALL_CORE_DIMMER_LAW_HPP
 
-// The control law of a brownout: from the latency of a period to the share of optional content in the next. After Klein, Maggio,
-// Årzén and Hernández-Rodríguez ("Brownout: building more robust cloud applications", ICSE 2014), with another model of what
-// is controlled: see `dimmer_law`.
+// The control law of a brownout: from the latency of a period to the share of optional content in the next.
+// After Klein, Maggio, Årzén and Hernández-Rodríguez ("Brownout: building more robust cloud applications",
+// ICSE 2014), with another model of what is controlled: see `dimmer_law`.
 
 #include <algorithm>
 #include <cmath>
@@ -19,17 +19,20 @@ struct dimmer_reading {
   double length = 1;           ///< of the period
 };
 
-/// The published controller takes the latency for proportional to the dimmer, estimates the factor, and integrates the error.
-/// Near its capacity a server is no factor but an integrator: with a load of 1.2 capacities the latency grows by 0.2 s in each
-/// second, whatever it was, and integrating the error of an integrator swings. So this law has two terms:
+/// The published controller takes the latency for proportional to the dimmer, estimates the factor, and
+/// integrates the error. Near its capacity a server is no factor but an integrator: with a load of 1.2
+/// capacities the latency grows by 0.2 s in each second, whatever it was, and integrating the error of an
+/// integrator swings. So this law has two terms:
 ///
-/// - the change of the latency over the period says how far the load is from the capacity, and the dimmer moves against that;
+/// - the change of the latency over the period says how far the load is from the capacity, and the dimmer
+///   moves against that;
 /// - the error, which draws the latency slowly to its set point, below and above capacity alike.
 ///
-/// Both are divided by the slope: how much load a unit of the dimmer makes, in capacities. It is estimated from how the change of
-/// the latency answers to the dimmer, within [0.1, 4], and starts at 1. The dimmer itself is the integral, and is kept within
-/// its bounds: nothing winds up. Since a mean over periods of percentiles is not the percentile of all requests, the aim is
-/// trimmed, slowly, until as many requests as may be are above the set point.
+/// Both are divided by the slope: how much load a unit of the dimmer makes, in capacities. It is estimated
+/// from how the change of the latency answers to the dimmer, within [0.1, 4], and starts at 1. The dimmer
+/// itself is the integral, and is kept within its bounds: nothing winds up. Since a mean over periods of
+/// percentiles is not the percentile of all requests, the aim is trimmed, slowly, until as many requests as
+/// may be are above the set point.
 class dimmer_law {
  public:
   /// The dimmer for the next period, in [least, 1].
@@ -64,7 +67,8 @@ class dimmer_law {
     return r.latency < 0.6 ? std::max(step, 0.04 * error) : step;
   }
 
-  // Two periods of which the dimmer differed, in which there was a queue: else the latency does not answer to the load.
+  // Two periods of which the dimmer differed, in which there was a queue: else the latency does not answer to
+  // the load.
   void learn_slope(const dimmer_reading& r, double answer, double moved) noexcept {
     const bool queued = std::min(r.latency, latency_) > 0.6 && r.latency < 6;
     if (!queued || std::abs(moved) < 0.02) return;

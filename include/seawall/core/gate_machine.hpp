@@ -2,7 +2,8 @@
 #ifndef SEAWALL_CORE_GATE_MACHINE_HPP
 #define SEAWALL_CORE_GATE_MACHINE_HPP
 
-// A feature gate as a machine: whether a feature is served, to whom, at which level of service, and a switch that ends it.
+// A feature gate as a machine: whether a feature is served, to whom, at which level of service, and a switch
+// that ends it.
 
 #include <atomic>
 #include <cstdint>
@@ -23,7 +24,8 @@ namespace seawall {
 
 /// Options of a feature gate.
 struct feature_gate_options {
-  /// For messages, events and metrics; and part of what decides who is in a rollout: another name, other keys.
+  /// For messages, events and metrics; and part of what decides who is in a rollout: another name, other
+  /// keys.
   std::string name = {};
 
   /// The worst level of the gate's ladder at which the feature is served: less than the number of levels.
@@ -72,8 +74,8 @@ constexpr std::string_view to_string(gate_answer a) noexcept {
 namespace core {
 
 /// Thread safety: shared objects safe. Listeners: see `listener`.
-/// Cost: asking: two loads of the gate, those of `ladder_machine::level(now)`, and for a part of the keys a hash of the
-/// key or a draw.
+/// Cost: asking: two loads of the gate, those of `ladder_machine::level(now)`, and for a part of the keys a
+/// hash of the key or a draw.
 class gate_machine {
  public:
   /// `options` must be valid; `ladder` may be null, and outlives this.
@@ -87,7 +89,8 @@ class gate_machine {
   ladder_machine* ladder() const noexcept { return ladder_; }
   rejection_detail rejections() const noexcept { return rejections_.load(std::memory_order_relaxed); }
 
-  /// Before anything is asked of a key: `killed` and `level` are final, `open` means for all keys, `rollout` for some.
+  /// Before anything is asked of a key: `killed` and `level` are final, `open` means for all keys, `rollout`
+  /// for some.
   [[gnu::always_inline]] gate_answer look(instant now, std::uint32_t callers = 0) {
     // Relaxed: nothing is published through these, and a state a moment old is as good.
     const std::uint64_t share = share_.load(std::memory_order_relaxed);

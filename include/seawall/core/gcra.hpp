@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_GCRA_HPP
 #define SEAWALL_CORE_GCRA_HPP
 
-// The generic cell rate algorithm (ITU-T I.371, annex A): a token bucket that is one number, the time at which the bucket
-// will be full again. Granting is one compare-and-exchange; nothing has to run to refill.
+// The generic cell rate algorithm (ITU-T I.371, annex A): a token bucket that is one number, the time at
+// which the bucket will be full again. Granting is one compare-and-exchange; nothing has to run to refill.
 
 #include <algorithm>
 #include <atomic>
@@ -14,7 +14,8 @@
 
 namespace seawall::core {
 
-/// A rate in ticks. A tick is a part of a nanosecond, so that the time from one permit to the next is a whole number.
+/// A rate in ticks. A tick is a part of a nanosecond, so that the time from one permit to the next is a whole
+/// number.
 struct gcra_rate {
   std::int64_t interval = 1;  ///< from one permit to the next
   std::int64_t depth = 1;     ///< in which an empty bucket fills: burst * interval
@@ -22,8 +23,8 @@ struct gcra_rate {
   friend bool operator==(const gcra_rate&, const gcra_rate&) = default;
 };
 
-/// What a tick is. Exact where `permits / gcd(permits, per in ns)` is at most 2^61 ns / `horizon` (for up to a day: 26,687);
-/// elsewhere the interval is rounded up, so that the rate is never exceeded.
+/// What a tick is. Exact where `permits / gcd(permits, per in ns)` is at most 2^61 ns / `horizon` (for up to
+/// a day: 26,687); elsewhere the interval is rounded up, so that the rate is never exceeded.
 class gcra_scale {
  public:
   /// `horizon`: how far into the future a full bucket and a waiter may reach; at least 1 ns, at most 2^60 ns.
@@ -57,13 +58,14 @@ class gcra_scale {
 };
 
 /// Guarantees:
-/// 1. Grants exactly what a token bucket of depth `depth / interval` grants, refilled continuously, in rational arithmetic.
-/// 2. Time never runs backwards: whoever comes with an older instant finds the bucket as the newest has left it. A step far
-///    forwards finds it full, and no fuller.
+/// 1. Grants exactly what a token bucket of depth `depth / interval` grants, refilled continuously, in
+///    rational arithmetic.
+/// 2. Time never runs backwards: whoever comes with an older instant finds the bucket as the newest has left
+///    it. A step far forwards finds it full, and no fuller.
 /// 3. Who was given a time keeps it, whatever happens to the rate.
 ///
-/// Thread safety: `try_take`, `take`, `take_back` and `ahead` from any thread. What changes the rate or the range is
-/// serialised by the owner, and may run at the same time as those.
+/// Thread safety: `try_take`, `take`, `take_back` and `ahead` from any thread. What changes the rate or the
+/// range is serialised by the owner, and may run at the same time as those.
 /// Cost: `try_take`: six loads and one compare-and-exchange.
 class gcra {
  public:
@@ -87,8 +89,8 @@ class gcra {
 
   /// The usual case, one try. False: nothing has happened, ask `take`.
   [[gnu::always_inline]] bool try_take(instant now, std::uint32_t permits, answer& a) noexcept {
-    // Acquire pairs with `change`: whoever sees a full time of another range or rate sees those as well, or that they are
-    // being changed.
+    // Acquire pairs with `change`: whoever sees a full time of another range or rate sees those as well, or
+    // that they are being changed.
     std::uint64_t seen = full_at_.load(std::memory_order_acquire);
     if (!covers(now)) [[unlikely]]
       return false;
@@ -103,13 +105,14 @@ class gcra {
          .at = now,
          .begin = at_ticks(now) + static_cast<std::uint64_t>(before)};
     a.end = a.begin + static_cast<std::uint64_t>(cost);
-    // Relaxed: nothing else is published with it; what `change` has released stays released through later exchanges.
+    // Relaxed: nothing else is published with it; what `change` has released stays released through later
+    // exchanges.
     return full_at_.compare_exchange_strong(seen, a.end, std::memory_order_relaxed);
   }
 
-  /// Takes `permits` for the first instant from `now` on at which they can be had, if that is no later than `latest`. If it
-  /// is `now`, takes as many as there are up to `most`. `permits * interval` must be at most `depth`, and `latest` within the
-  /// horizon.
+  /// Takes `permits` for the first instant from `now` on at which they can be had, if that is no later than
+  /// `latest`. If it is `now`, takes as many as there are up to `most`. `permits * interval` must be at most
+  /// `depth`, and `latest` within the horizon.
   [[gnu::noinline]] answer take(instant now, std::uint32_t permits, std::uint32_t most,
                                 instant latest) noexcept {
     for (;;) {
@@ -154,8 +157,8 @@ class gcra {
 
   // For the owner, one at a time.
 
-  /// Moves the range to `now`. Returns the instant to go on with: `now`, or the oldest that is still told apart. `review` is
-  /// when it wants to be asked again, `never()` if not.
+  /// Moves the range to `now`. Returns the instant to go on with: `now`, or the oldest that is still told
+  /// apart. `review` is when it wants to be asked again, `never()` if not.
   instant cover(instant now, instant review) noexcept {
     if (began_ && now.ns() < anchor_ns_) return instant::from_ns(anchor_ns_);
     now =
@@ -234,8 +237,9 @@ class gcra {
     return to.depth - std::min(to.depth, permits * to.interval + std::min(rest, to.interval - 1));
   }
 
-  // Closes the range, changes what there is, opens it again. A thread that began before it and saw any of it fails at its
-  // exchange, as the full time has moved; one that comes amid it is told to see the owner, who serialises.
+  // Closes the range, changes what there is, opens it again. A thread that began before it and saw any of it
+  // fails at its exchange, as the full time has moved; one that comes amid it is told to see the owner, who
+  // serialises.
   template <class F>
   void change(instant now, const gcra_rate& to, F&& adjusted) noexcept {
     until_ns_.store(seawall::detail::int64_min, std::memory_order_relaxed);

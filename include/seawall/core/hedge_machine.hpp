@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_HEDGE_MACHINE_HPP
 #define SEAWALL_CORE_HEDGE_MACHINE_HPP
 
-// What the calls of a hedge share: the delay, taken from the latencies seen, and the judgement of whether hedging
-// is of any use at present. The legs of a call are hedge.hpp's affair.
+// What the calls of a hedge share: the delay, taken from the latencies seen, and the judgement of whether
+// hedging is of any use at present. The legs of a call are hedge.hpp's affair.
 
 #include <algorithm>
 #include <atomic>
@@ -53,19 +53,19 @@ struct hedge_totals {
 
 /// Two judgements switch hedging off by themselves, each with hysteresis:
 ///
-/// - *slow*: far more calls than expected reach the delay, so that it is not the tail that is slow but everything.
-///   Share of the calls of the newest two slices; off at the limit, on again at half of it. Answers an onset of
-///   overload.
-/// - *useless*: hedges hardly ever come first. Moving average over some 32 hedged calls; off below the limit, on
-///   again from twice that. While off, hedges for 0.2% of the calls go on, to find out. Answers a long overload, in
-///   which the delay has grown with the latencies.
+/// - *slow*: far more calls than expected reach the delay, so that it is not the tail that is slow but
+///   everything. Share of the calls of the newest two slices; off at the limit, on again at half of it.
+///   Answers an onset of overload.
+/// - *useless*: hedges hardly ever come first. Moving average over some 32 hedged calls; off below the limit,
+///   on again from twice that. While off, hedges for 0.2% of the calls go on, to find out. Answers a long
+///   overload, in which the delay has grown with the latencies.
 ///
-/// Both are made, and the delay is computed, at most ten times a second, by one thread; the others go on with the
-/// old ones.
+/// Both are made, and the delay is computed, at most ten times a second, by one thread; the others go on with
+/// the old ones.
 ///
 /// Thread safety: shared objects safe.
-/// Cost: `delay` and `record`, which every call needs: two loads, and a recording in the histogram. The rest is for
-/// calls that are slow or fail.
+/// Cost: `delay` and `record`, which every call needs: two loads, and a recording in the histogram. The rest
+/// is for calls that are slow or fail.
 class hedge_machine {
  public:
   /// `latencies` outlives this; its slices are the ones in which shares are taken.

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_LADDER_MACHINE_HPP
 #define SEAWALL_CORE_LADDER_MACHINE_HPP
 
-// The ladder of levels of service as a machine: it is told what signals want and what people set, and says which level it is.
-// Whoever asks reads one word; everything else happens under a mutex, and seldom.
+// The ladder of levels of service as a machine: it is told what signals want and what people set, and says
+// which level it is. Whoever asks reads one word; everything else happens under a mutex, and seldom.
 
 #include <algorithm>
 #include <atomic>
@@ -24,12 +24,12 @@
 namespace seawall::core {
 
 /// Guarantees:
-/// 1. The automatic level is never better than what any signal wants. It becomes worse at once, and better by `step` levels
-///    whenever no signal has wanted it or a worse one for `hold`.
-/// 2. The level is the automatic one, moved into the bounds set by hand. What is done by hand disturbs nothing of what signals
-///    do: once released, the level is the one that they would have made alone.
-/// 3. Steps upwards are made at the instant at which they are due, whoever asks and when: two ladders that are told the same
-///    are the same, however often their level is read.
+/// 1. The automatic level is never better than what any signal wants. It becomes worse at once, and better by
+///    `step` levels whenever no signal has wanted it or a worse one for `hold`.
+/// 2. The level is the automatic one, moved into the bounds set by hand. What is done by hand disturbs
+///    nothing of what signals do: once released, the level is the one that they would have made alone.
+/// 3. Steps upwards are made at the instant at which they are due, whoever asks and when: two ladders that
+///    are told the same are the same, however often their level is read.
 /// 4. Time never runs backwards: an instant before the latest one told is taken for that.
 ///
 /// Thread safety: shared objects safe. Listeners: see `listener`.
@@ -295,7 +295,8 @@ class ladder_machine {
   std::uint64_t transitions_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-/// One wish of a ladder: "at least this level". Move-only; dropping it withdraws the wish. Must not outlive the ladder.
+/// One wish of a ladder: "at least this level". Move-only; dropping it withdraws the wish. Must not outlive
+/// the ladder.
 /// Thread safety: distinct objects safe; `want` may be called from several threads, moving not.
 class ladder_signal {
  public:
@@ -315,11 +316,12 @@ class ladder_signal {
   }
   ~ladder_signal() { drop(); }
 
-  /// False: the ladder had no room for another signal, or the wish has been dropped. Wishes then change nothing.
+  /// False: the ladder had no room for another signal, or the wish has been dropped. Wishes then change
+  /// nothing.
   explicit operator bool() const noexcept { return ladder_ != nullptr; }
 
-  /// The ladder be at least at `level` from now on; 0: this signal wants nothing. Worse than the worst level is the worst one.
-  /// `why` goes into the events, after the name of the signal.
+  /// The ladder be at least at `level` from now on; 0: this signal wants nothing. Worse than the worst level
+  /// is the worst one. `why` goes into the events, after the name of the signal.
   void want(std::uint32_t level, std::string_view why, instant now) {
     if (ladder_ != nullptr) ladder_->want(which_, std::min(level, ladder_->last()), why, now);
   }

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CORE_LEASE_KEEPER_HPP
 #define SEAWALL_CORE_LEASE_KEEPER_HPP
 
-// Keeps a lease_pool filled from a quota that lives elsewhere: when to ask, for how much, what to return, what an answer or
-// its absence means. Told the time; whoever owns a connection asks it what to send and tells it what came of that.
+// Keeps a lease_pool filled from a quota that lives elsewhere: when to ask, for how much, what to return,
+// what an answer or its absence means. Told the time; whoever owns a connection asks it what to send and
+// tells it what came of that.
 
 #include <algorithm>
 #include <cmath>
@@ -20,12 +21,13 @@ namespace seawall {
 enum class quota_fallback : std::uint8_t {
   /// Nothing: once its lease is used up or has expired, it refuses.
   deny,
-  /// Its part, rate / processes, as soon as the quota is slow. It is on top of what the quota grants to those that it still
-  /// answers: for as long as only some have lost it, and, after all have, until the last has noticed that it is back.
+  /// Its part, rate / processes, as soon as the quota is slow. It is on top of what the quota grants to those
+  /// that it still answers: for as long as only some have lost it, and, after all have, until the last has
+  /// noticed that it is back.
   share,
-  /// Its part, which the quota keeps back from the others for as long as it does not hear from this process; used only when
-  /// it does so, a lease's time after it last heard. Nothing is on top. Where fewer than `processes` are running, a part of
-  /// the rate is not used.
+  /// Its part, which the quota keeps back from the others for as long as it does not hear from this process;
+  /// used only when it does so, a lease's time after it last heard. Nothing is on top. Where fewer than
+  /// `processes` are running, a part of the rate is not used.
   reserved_share,
 };
 
@@ -65,8 +67,8 @@ struct lease_request {
   std::uint64_t settled = 0;   ///< permits that were granted locally and are to be counted
   std::uint64_t returned = 0;  ///< permits that were granted and will not be used
   std::uint64_t wanted = 0;    ///< new ones
-  /// Since the place answered; `infinite()` if it never has. A place that knows nothing of the quota any more has lost
-  /// its state, and may have granted a whole burst just before it was last heard.
+  /// Since the place answered; `infinite()` if it never has. A place that knows nothing of the quota any more
+  /// has lost its state, and may have granted a whole burst just before it was last heard.
   duration silent = duration::infinite();
 };
 
@@ -75,12 +77,12 @@ struct lease_reply {
   duration retry_after = {};  ///< if less than wanted was granted: when there will be another permit
 };
 
-/// The life of a lease: asked for when half of the last one is gone, as large as what is used up in a quarter of its time,
-/// within its bounds; renewed three times in that time, so that it expires only when the place is lost; what is left of an
-/// expired one is returned.
+/// The life of a lease: asked for when half of the last one is gone, as large as what is used up in a quarter
+/// of its time, within its bounds; renewed three times in that time, so that it expires only when the place
+/// is lost; what is left of an expired one is returned.
 ///
-/// What was granted locally is settled with the next request; after a loss of the place, up to the part of the burst that
-/// belongs to this process: so much has come back there meanwhile, and would be granted twice.
+/// What was granted locally is settled with the next request; after a loss of the place, up to the part of
+/// the burst that belongs to this process: so much has come back there meanwhile, and would be granted twice.
 ///
 /// Thread safety: none; one thread's, beside those that take from the pool.
 class lease_keeper {
@@ -105,8 +107,8 @@ class lease_keeper {
     return pool_.asked() ? due_ : std::max(due_, heartbeat_);
   }
   quota_state state() const noexcept { return state_; }
-  /// After a failure, whoever answers must be looked at before anything is asked for: a place that was stopped carries out
-  /// what it was sent meanwhile, for nobody.
+  /// After a failure, whoever answers must be looked at before anything is asked for: a place that was
+  /// stopped carries out what it was sent meanwhile, for nobody.
   bool must_probe() const noexcept { return state_ != quota_state::healthy && state_ != quota_state::slow; }
   std::uint64_t target() const noexcept { return target_; }
   duration round_trip() const noexcept { return round_trip_; }

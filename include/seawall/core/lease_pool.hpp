@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_LEASE_POOL_HPP
 #define SEAWALL_CORE_LEASE_POOL_HPP
 
-// What this process holds of a quota that lives elsewhere: permits that were granted to it in advance, until when they are
-// good, and what it may grant by itself while the place they come from does not answer. Told the time; lease_keeper.hpp
-// decides when to ask for more, and somebody with a thread carries that out.
+// What this process holds of a quota that lives elsewhere: permits that were granted to it in advance, until
+// when they are good, and what it may grant by itself while the place they come from does not answer. Told
+// the time; lease_keeper.hpp decides when to ask for more, and somebody with a thread carries that out.
 
 #include <algorithm>
 #include <atomic>
@@ -17,8 +17,8 @@
 
 namespace seawall::core {
 
-/// A part of the rate that is granted without asking anybody: GCRA (ITU-T I.371), with its bucket empty at the moment from
-/// which it may be used, so that what was granted before is not granted again.
+/// A part of the rate that is granted without asking anybody: GCRA (ITU-T I.371), with its bucket empty at
+/// the moment from which it may be used, so that what was granted before is not granted again.
 ///
 /// Guarantee: from that moment on, at most time / interval permits; over any stretch of it, `burst` more.
 /// Thread safety: shared objects safe. Cost: one read-modify-write.
@@ -28,7 +28,8 @@ class local_share {
   constexpr local_share(duration interval, std::uint64_t burst) noexcept
       : interval_(interval), burst_(static_cast<std::int64_t>(burst)) {}
 
-  /// Takes `permits`, in use since `from`, or returns how long to wait for them; `infinite()` if that would be in vain.
+  /// Takes `permits`, in use since `from`, or returns how long to wait for them; `infinite()` if that would
+  /// be in vain.
   duration take(std::uint32_t permits, instant from, instant now) noexcept {
     if (interval_ == duration::infinite()) return interval_;
     // More than the burst is granted to those who have waited for all of it.
@@ -54,14 +55,15 @@ class local_share {
 };
 
 /// Guarantees:
-/// 1. Takes never exceed deposits: a permit is in one place at any time, and whoever removes it from there has it.
+/// 1. Takes never exceed deposits: a permit is in one place at any time, and whoever removes it from there
+///    has it.
 /// 2. Never holds more than `most`. What does not fit is handed back to the keeper, or is lost.
 /// 3. Nothing is taken at or after the moment at which the lease expires.
 ///
 /// Takes may be refused while another thread moves the last permits from stripe to stripe.
 /// Thread safety: shared objects safe; the functions under "the keeper's" are one thread's.
-/// Cost: `take`: two loads and one read-modify-write on a line of the processor's own; one call in some eight of those that
-/// a lease is good for moves permits between the lines.
+/// Cost: `take`: two loads and one read-modify-write on a line of the processor's own; one call in some eight
+/// of those that a lease is good for moves permits between the lines.
 class lease_pool {
  public:
   struct answer {
@@ -188,7 +190,8 @@ class lease_pool {
   [[gnu::noinline]] bool take_from_reserve(stripe& mine, std::uint64_t permits, bool& low) noexcept {
     std::uint64_t seen = reserve_.load(std::memory_order_relaxed);
     while (seen >= permits) {
-      // Ever smaller parts (guided self-scheduling): the last permits do not lie with those who don't need them.
+      // Ever smaller parts (guided self-scheduling): the last permits do not lie with those who don't need
+      // them.
       const std::uint64_t part = std::max(permits, seen / (4 * (std::uint64_t{stripe_mask_} + 1)));
       const std::uint64_t surplus = part - permits;
       // Announced first, so that `put` never overlooks what is on its way: release pairs with its acquire.

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_LIMIT_LAWS_HPP
 #define SEAWALL_CORE_LIMIT_LAWS_HPP
 
-// The published laws by which a limit on concurrency follows the latencies seen: AIMD, Vegas and Gradient2, as in Netflix'
-// concurrency-limits (github.com/Netflix/concurrency-limits, v0.5.4: AIMDLimit, VegasLimit, Gradient2Limit), with its
-// constants as defaults. The library's own is in knee_law.hpp.
+// The published laws by which a limit on concurrency follows the latencies seen: AIMD, Vegas and Gradient2,
+// as in Netflix' concurrency-limits (github.com/Netflix/concurrency-limits, v0.5.4: AIMDLimit, VegasLimit,
+// Gradient2Limit), with its constants as defaults. The library's own is in knee_law.hpp.
 
 #include <algorithm>
 #include <chrono>
@@ -19,15 +19,16 @@ namespace seawall {
 /// The library's own law: nothing to set. See `core::knee_law`.
 struct knee_limit {};
 
-/// Additive increase, multiplicative decrease (Chiu and Jain, 1989): adds one for each answer while at least half of the
-/// limit is used, and multiplies by `backoff` at a failure or a call that takes longer than `slow`.
+/// Additive increase, multiplicative decrease (Chiu and Jain, 1989): adds one for each answer while at least
+/// half of the limit is used, and multiplies by `backoff` at a failure or a call that takes longer than
+/// `slow`.
 struct aimd_limit {
   double backoff = 0.9;                     ///< [0.5, 1)
   duration slow = std::chrono::seconds(5);  ///< positive
 };
 
-/// After TCP Vegas (Brakmo and Peterson, 1995): estimates how many calls wait from the shortest latency seen, and moves by
-/// log10(limit) to keep that between 3 and 6 times log10(limit).
+/// After TCP Vegas (Brakmo and Peterson, 1995): estimates how many calls wait from the shortest latency seen,
+/// and moves by log10(limit) to keep that between 3 and 6 times log10(limit).
 struct vegas_limit {
   double smoothing = 1.0;  ///< (0, 1]: how much of a new limit is taken over
   std::uint32_t probe_every =

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CORE_MUTEX_HPP
 #define SEAWALL_CORE_MUTEX_HPP
 
-// std::mutex with the annotations that clang's -Wthread-safety checks. Not absl::Mutex: Debian's build of it costs three
-// times as much, misleads TSan, and has no spelling that is free of warnings in both its old and its new releases.
+// std::mutex with the annotations that clang's -Wthread-safety checks. Not absl::Mutex: Debian's build of it
+// costs three times as much, misleads TSan, and has no spelling that is free of warnings in both its old and
+// its new releases.
 
 #include <mutex>
 

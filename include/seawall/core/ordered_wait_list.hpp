@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_ORDERED_WAIT_LIST_HPP
 #define SEAWALL_CORE_ORDERED_WAIT_LIST_HPP
 
-// Who waits, and whose turn it is: first come, last come, the more important, the more urgent. Intrusive: the nodes live in
-// whatever waits, nothing is allocated. The list knows nothing of what is waited for, nor whom to wake; wait_list.hpp is the
-// plain one, in which all are woken.
+// Who waits, and whose turn it is: first come, last come, the more important, the more urgent. Intrusive: the
+// nodes live in whatever waits, nothing is allocated. The list knows nothing of what is waited for, nor whom
+// to wake; wait_list.hpp is the plain one, in which all are woken.
 
 #include <cstddef>
 #include <cstdint>
@@ -57,18 +57,21 @@ struct ordered_wait_node {
 /// How a list is ordered.
 struct wait_rules {
   wait_order order = wait_order::fifo;
-  /// `adaptive_lifo`: how long the list must have been without an empty moment. (Maurer, "Fail at Scale", ACM Queue 13(8),
-  /// 2015: first come, first served while nobody waits for long; in overload the oldest are those whose callers have gone.)
+  /// `adaptive_lifo`: how long the list must have been without an empty moment. (Maurer, "Fail at Scale", ACM
+  /// Queue 13(8), 2015: first come, first served while nobody waits for long; in overload the oldest are
+  /// those whose callers have gone.)
   duration lifo_after = std::chrono::milliseconds(100);
-  /// `by_priority`: waiting for so long is worth one step of priority; zero: waiting is worth nothing. What counts is then the
-  /// instant of arrival, moved ahead by `aging` for each step: an order that does not change while one waits.
+  /// `by_priority`: waiting for so long is worth one step of priority; zero: waiting is worth nothing. What
+  /// counts is then the instant of arrival, moved ahead by `aging` for each step: an order that does not
+  /// change while one waits.
   duration aging = duration::zero();
 };
 
 /// The list. First and last are the ends of one strict order, in which every node has a place of its own.
 ///
 /// Thread safety: none of its own; the owner's mutex.
-/// Cost: constant, for `by_priority` and `by_deadline` logarithmic, amortised; `set_rules` walks the list; no allocation.
+/// Cost: constant, for `by_priority` and `by_deadline` logarithmic, amortised; `set_rules` walks the list; no
+/// allocation.
 class ordered_wait_list {
  public:
   using node = ordered_wait_node;
@@ -82,7 +85,8 @@ class ordered_wait_list {
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
 
-  /// Comes at `now`. `order` counts arrivals, also across lists: greater than that of everyone who came before.
+  /// Comes at `now`. `order` counts arrivals, also across lists: greater than that of everyone who came
+  /// before.
   void push(node& n, std::uint64_t order, instant now) noexcept {
     if (empty()) standing_since_ = now;
     n.since = now;

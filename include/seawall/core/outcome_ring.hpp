@@ -2,7 +2,8 @@
 #ifndef SEAWALL_CORE_OUTCOME_RING_HPP
 #define SEAWALL_CORE_OUTCOME_RING_HPP
 
-// Two small memories of a circuit breaker: the outcomes of the last N calls, and the times of the last N failures.
+// Two small memories of a circuit breaker: the outcomes of the last N calls, and the times of the last N
+// failures.
 
 #include <cstddef>
 #include <cstdint>

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_PAIRING_HEAP_HPP
 #define SEAWALL_CORE_PAIRING_HEAP_HPP
 
-// An intrusive heap from whose middle one can take things out: timers that are cancelled, waiting calls that give up. The
-// links live in the nodes, so that pushing allocates nothing and cannot fail. A node may be in several heaps at once, with
-// links of its own for each.
+// An intrusive heap from whose middle one can take things out: timers that are cancelled, waiting calls that
+// give up. The links live in the nodes, so that pushing allocates nothing and cannot fail. A node may be in
+// several heaps at once, with links of its own for each.
 
 namespace seawall::core {
 
@@ -16,12 +16,12 @@ struct heap_links {
   Node* previous;  // the child before, or the parent of a first child
 };
 
-/// A pairing heap (Fredman, Sedgewick, Sleator, Tarjan: "The Pairing Heap", Algorithmica 1986). `Before()(a, b)` is a strict
-/// order that does not change while the nodes are in the heap.
+/// A pairing heap (Fredman, Sedgewick, Sleator, Tarjan: "The Pairing Heap", Algorithmica 1986).
+/// `Before()(a, b)` is a strict order that does not change while the nodes are in the heap.
 ///
 /// Thread safety: none of its own; the owner's mutex.
-/// Cost: `push` and `top` constant; `remove` constant for a node that nothing was compared with since it was pushed, else
-/// logarithmic, amortised; no allocation; no recursion.
+/// Cost: `push` and `top` constant; `remove` constant for a node that nothing was compared with since it was
+/// pushed, else logarithmic, amortised; no allocation; no recursion.
 template <class Node, heap_links<Node> Node::*Links, class Before>
 class pairing_heap {
  public:

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_QUEUE_CONTROL_HPP
 #define SEAWALL_CORE_QUEUE_CONTROL_HPP
 
-// What time does to those who wait: CoDel, patience, expiry, aging. Pure rules that are told the time and know nothing of what
-// is queued, so that a queue of items and a line of waiting calls obey the same ones.
+// What time does to those who wait: CoDel, patience, expiry, aging. Pure rules that are told the time and
+// know nothing of what is queued, so that a queue of items and a line of waiting calls obey the same ones.
 
 #include <cmath>
 #include <cstdint>
@@ -15,13 +15,14 @@ namespace seawall::core {
 
 /// CoDel, asked for each item that is about to be served.
 ///
-/// Both laws act on a *standing* queue: even the least sojourn time (waiting time of an item) of an interval is above the target.
-/// A burst that empties within an interval is left alone. They differ in what is dropped. RFC 8289, section 5, drops one packet and
-/// then another after `interval / sqrt(n)`, which is enough of a signal for TCP. Where a drop is a rejection and the senders
-/// are many who do not know of each other, arrivals do not slow down: at twice the capacity that law needs 20 s to drop
-/// half of 2000 requests a second, and all that is served meanwhile comes too late. `codel_law::sojourn` drops whatever has waited
-/// longer than twice the target, until a whole interval has seen a short sojourn again (as `folly::Codel`; Maurer, "Fail at Scale", ACM
-/// Queue 2015).
+/// Both laws act on a *standing* queue: even the least sojourn time (waiting time of an item) of an interval
+/// is above the target. A burst that empties within an interval is left alone. They differ in what is
+/// dropped. RFC 8289, section 5, drops one packet and then another after `interval / sqrt(n)`, which is
+/// enough of a signal for TCP. Where a drop is a rejection and the senders are many who do not know of each
+/// other, arrivals do not slow down: at twice the capacity that law needs 20 s to drop half of 2000 requests
+/// a second, and all that is served meanwhile comes too late. `codel_law::sojourn` drops whatever has waited
+/// longer than twice the target, until a whole interval has seen a short sojourn again (as `folly::Codel`;
+/// Maurer, "Fail at Scale", ACM Queue 2015).
 ///
 /// Thread safety: none of its own. Cost: a few comparisons; a square root for each drop of RFC 8289.
 class controlled_delay {
@@ -39,7 +40,8 @@ class controlled_delay {
   /// A standing queue was seen, and has not been seen to go.
   bool dropping() const noexcept { return on_ && dropping_; }
 
-  /// Whether to drop an item that has waited for `sojourn`; `last` if there is no other. `now` never goes back.
+  /// Whether to drop an item that has waited for `sojourn`; `last` if there is no other. `now` never goes
+  /// back.
   bool drops(duration sojourn, bool last, instant now) noexcept {
     if (!on_) return false;
     return law_ == codel_law::sojourn ? by_sojourn(sojourn, last, now) : by_rfc8289(sojourn, last, now);
@@ -119,17 +121,19 @@ class queue_rules {
   /// From when on an item cannot meet its deadline any more. `never()` if it has none.
   instant hopeless_at(instant deadline) const noexcept { return deadline - service_time_; }
 
-  /// When the patience of one that has waited since `since` ends: while the oldest has none left, the newest goes first. Those that
-  /// have waited long will come too late whatever is done, and the newest still come in time; in the order of arrival, all would
-  /// be served just too late (Maurer, "Fail at Scale", ACM Queue 2015). Relative to the deadline there is nothing to tune.
+  /// When the patience of one that has waited since `since` ends: while the oldest has none left, the newest
+  /// goes first. Those that have waited long will come too late whatever is done, and the newest still come
+  /// in time; in the order of arrival, all would be served just too late (Maurer, "Fail at Scale", ACM Queue
+  /// 2015). Relative to the deadline there is nothing to tune.
   instant patience_ends(instant since, instant deadline) const noexcept {
     if (deadline == instant::never()) return since + patience_;
     const double time = static_cast<double>((deadline - since).ns());
     return since + duration::from_ns(seawall::detail::saturating_from_double(time * share_));
   }
 
-  /// Smaller goes first. A step of priority is worth a fixed time of waiting, hence the order of two never changes, and is that
-  /// of their arrival, moved by their priority: no one's rank need be computed again as time goes by.
+  /// Smaller goes first. A step of priority is worth a fixed time of waiting, hence the order of two never
+  /// changes, and is that of their arrival, moved by their priority: no one's rank need be computed again as
+  /// time goes by.
   instant rank(int priority, instant since) const noexcept { return since - aging_ * priority; }
 
  private:

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_QUEUE_MACHINE_HPP
 #define SEAWALL_CORE_QUEUE_MACHINE_HPP
 
-// Who may enter a queue, who is next, who has to go: decided over places that know nothing of the items in them. No lock, no
-// clock, no waiting: queue/backpressure_queue.hpp adds those.
+// Who may enter a queue, who is next, who has to go: decided over places that know nothing of the items in
+// them. No lock, no clock, no waiting: queue/backpressure_queue.hpp adds those.
 
 #include <algorithm>
 #include <array>
@@ -78,11 +78,13 @@ class queued_chain {
 /// What is said to one that wants to enter.
 enum class queue_admission : std::uint8_t { admitted, full, closed, too_large, expired };
 
-/// Whose turn it is, where keys take turns: deficit round robin (Shreedhar, Varghese, SIGCOMM 1995) in the form that pays
-/// afterwards, so that nothing need be known of an item before it is served. The keys are hashed into a fixed number of turns, as in
-/// stochastic fairness queueing (McKenney, INFOCOM 1990): bounded, and nothing is allocated for a key.
+/// Whose turn it is, where keys take turns: deficit round robin (Shreedhar, Varghese, SIGCOMM 1995) in the
+/// form that pays afterwards, so that nothing need be known of an item before it is served. The keys are
+/// hashed into a fixed number of turns, as in stochastic fairness queueing (McKenney, INFOCOM 1990): bounded,
+/// and nothing is allocated for a key.
 ///
-/// Thread safety: none of its own. Cost: constant; with a quantum, `next` takes up to three rounds where all owe more than one.
+/// Thread safety: none of its own. Cost: constant; with a quantum, `next` takes up to three rounds where all
+/// owe more than one.
 class turn_table {
  public:
   explicit turn_table(std::size_t turns) : turns_(std::make_unique<turn[]>(turns)), count_(turns) {}
@@ -172,12 +174,12 @@ class turn_table {
 
 /// A bounded queue of places.
 ///
-/// `admit` makes a reservation, which `put` or `cancel` ends; so a place may be filled between the two. `now` may go back a
-/// little from one thread to the next: the newest time seen counts.
+/// `admit` makes a reservation, which `put` or `cancel` ends; so a place may be filled between the two. `now`
+/// may go back a little from one thread to the next: the newest time seen counts.
 ///
 /// Thread safety: none of its own; the owner's mutex.
-/// Cost: constant for fifo, lifo, adaptive_lifo, fair; logarithmic, amortised, for ranks, deadlines and priorities that decide.
-/// Nothing is allocated after construction.
+/// Cost: constant for fifo, lifo, adaptive_lifo, fair; logarithmic, amortised, for ranks, deadlines and
+/// priorities that decide. Nothing is allocated after construction.
 class queue_machine {
  public:
   explicit queue_machine(const backpressure_queue_options& o)
@@ -258,8 +260,8 @@ class queue_machine {
     return nullptr;
   }
 
-  // A plain queue looks at nothing but its bounds: first come, first served, and nobody is dropped. Its items need no places: whoever
-  // keeps them otherwise says how many there are.
+  // A plain queue looks at nothing but its bounds: first come, first served, and nobody is dropped. Its items
+  // need no places: whoever keeps them otherwise says how many there are.
 
   bool plain() const noexcept { return plain_; }
   /// One of these options would be.
@@ -327,7 +329,8 @@ class queue_machine {
     expire(out);
   }
 
-  /// New options for what is queued as well; the order and the number of turns stay. Nothing is dropped for a smaller bound.
+  /// New options for what is queued as well; the order and the number of turns stay. Nothing is dropped for a
+  /// smaller bound.
   void reconfigure(const backpressure_queue_options& o, instant now) noexcept {
     const bool was_timed = timed_;
     queued_chain all;
@@ -387,7 +390,8 @@ class queue_machine {
   bool fits(std::uint64_t bytes, std::size_t items, std::uint64_t used) const noexcept {
     return items + reserved_ < max_items_ && bytes <= max_bytes_ && used <= max_bytes_ - bytes;
   }
-  // All that are needed go, or none: whoever stays must not have lost his turn for a newcomer that was refused.
+  // All that are needed go, or none: whoever stays must not have lost his turn for a newcomer that was
+  // refused.
   bool make_room(std::uint64_t bytes, int priority, queued_chain& out) noexcept {
     if (when_full_ == queue_full::wait || when_full_ == queue_full::reject) return false;
     std::size_t items = items_;

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CORE_QUEUE_OPTIONS_HPP
 #define SEAWALL_CORE_QUEUE_OPTIONS_HPP
 
-// The options of a backpressure queue: its bounds, its order, what it does when it is full, and what it does with items that have
-// waited too long. docs/queue.md says which to choose; the defaults need no tuning where items have deadlines.
+// The options of a backpressure queue: its bounds, its order, what it does when it is full, and what it does
+// with items that have waited too long. docs/queue.md says which to choose; the defaults need no tuning where
+// items have deadlines.
 
 #include <cstddef>
 #include <cstdint>
@@ -38,14 +39,15 @@ enum class queue_order : std::uint8_t {
 
 /// How CoDel gets rid of a standing queue.
 enum class codel_law : std::uint8_t {
-  /// While there is one, every item that has waited longer than twice the target is dropped: where those who send do not slow
-  /// down because one item was dropped, as requests do not.
+  /// While there is one, every item that has waited longer than twice the target is dropped: where those who
+  /// send do not slow down because one item was dropped, as requests do not.
   sojourn,
   /// RFC 8289: one item, then more and more often, at intervals of `interval / sqrt(n)`: where they do.
   rfc8289,
 };
 
-/// Drops what waits because the queue never empties (Nichols and Jacobson, "Controlling Queue Delay", 2012; RFC 8289).
+/// Drops what waits because the queue never empties (Nichols and Jacobson, "Controlling Queue Delay", 2012;
+/// RFC 8289).
 struct codel_options {
   bool on = false;
   /// Waiting that is tolerated for ever; positive.
@@ -72,18 +74,22 @@ struct backpressure_queue_options {
   double patience_share = 0.5;
   /// For `adaptive_lifo`: the patience of an item that has no deadline; not negative.
   duration patience = std::chrono::milliseconds(100);
-  /// For `priority`: waiting so long is worth one step of priority, so that nothing starves: positive, at most 1 h.
+  /// For `priority`: waiting so long is worth one step of priority, so that nothing starves: positive, at
+  /// most 1 h.
   duration aging = std::chrono::seconds(1);
-  /// For `fair`: into how many turns the keys are hashed; keys that share one share its part. [1, 2^20]; fixed.
+  /// For `fair`: into how many turns the keys are hashed; keys that share one share its part. [1, 2^20];
+  /// fixed.
   std::size_t turns = 1024;
-  /// For `fair`: bytes for each turn. 0: one item, whatever its size. Smaller than an item, that takes several rounds: at least 1024.
+  /// For `fair`: bytes for each turn. 0: one item, whatever its size. Smaller than an item, that takes
+  /// several rounds: at least 1024.
   std::uint64_t quantum = 0;
 
   codel_options codel = {};
 
   /// The queue is called high from this share of a bound on: [0, 1]; 0: never.
   double high_watermark = 0;
-  /// And no longer high when both bounds are used to this share or less: at least 0, less than `high_watermark` where that is set.
+  /// And no longer high when both bounds are used to this share or less: at least 0, less than
+  /// `high_watermark` where that is set.
   double low_watermark = 0;
 
   listener* events = nullptr;  ///< told of every passing of a watermark; outlives the queue

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_RATE_LEASES_HPP
 #define SEAWALL_CORE_RATE_LEASES_HPP
 
-// Permits that processors hold in advance, so that threads seldom meet at the limiter they share. One word a stripe: how
-// many are left, and until when they may be used.
+// Permits that processors hold in advance, so that threads seldom meet at the limiter they share. One word a
+// stripe: how many are left, and until when they may be used.
 
 #include <algorithm>
 #include <atomic>
@@ -16,13 +16,13 @@
 namespace seawall::core {
 
 /// Guarantees, for leases of at most L permits and S stripes:
-/// 1. A stripe never holds more than L. So within any time x, at most burst + rate * x + S * L permits are granted, and after
-///    a quiet time as long as a lease lasts, burst + rate * x.
-/// 2. At most S * L permits are held and perhaps never used at any one moment. A lease lasts for as long as 8 * S * L permits
-///    take to be earned: what expires unused is at most an eighth of the rate.
+/// 1. A stripe never holds more than L. So within any time x, at most burst + rate * x + S * L permits are
+///    granted, and after a quiet time as long as a lease lasts, burst + rate * x.
+/// 2. At most S * L permits are held and perhaps never used at any one moment. A lease lasts for as long as 8
+///    * S * L permits take to be earned: what expires unused is at most an eighth of the rate.
 ///
-/// Thread safety: shared objects safe. Cost: `take`: one load and one compare-and-exchange on a cache line of the processor's
-/// own; 128 bytes a stripe.
+/// Thread safety: shared objects safe. Cost: `take`: one load and one compare-and-exchange on a cache line of
+/// the processor's own; 128 bytes a stripe.
 class rate_leases {
  public:
   static constexpr std::uint32_t most = 1000;

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_RATE_MACHINE_HPP
 #define SEAWALL_CORE_RATE_MACHINE_HPP
 
-// The rate limiter as a machine: it is told who wants permits and when, and says from when on they may be used. GCRA and
-// leases decide without a lock; what is rare (returned reservations, changes of the rate) and the algorithms that count in
-// windows happen under one mutex.
+// The rate limiter as a machine: it is told who wants permits and when, and says from when on they may be
+// used. GCRA and leases decide without a lock; what is rare (returned reservations, changes of the rate) and
+// the algorithms that count in windows happen under one mutex.
 
 #include <algorithm>
 #include <atomic>
@@ -31,13 +31,13 @@ namespace seawall::core {
 
 /// Guarantees:
 /// 1. Whoever is given a time keeps it: what comes later, a lower rate included, does not move it.
-/// 2. What is not used and given back before its time goes to the next caller that it serves, at that same time; if nobody
-///    was given permits since, it is as if it had never been taken.
+/// 2. What is not used and given back before its time goes to the next caller that it serves, at that same
+///    time; if nobody was given permits since, it is as if it had never been taken.
 /// 3. A refusal is immediate: nobody waits for what cannot be had in time.
 ///
 /// Thread safety: shared objects safe. Listeners: see `listener`.
-/// Cost: granting at once with gcra: seven loads and one compare-and-exchange; from a lease: see `rate_leases`. A refusal by
-/// gcra: loads alone. The rest: a mutex.
+/// Cost: granting at once with gcra: seven loads and one compare-and-exchange; from a lease: see
+/// `rate_leases`. A refusal by gcra: loads alone. The rest: a mutex.
 class rate_machine {
  public:
   enum class origin : std::uint8_t { nowhere, gcra, lease, window, quota };
@@ -117,8 +117,8 @@ class rate_machine {
   /// Now or not at all.
   admission take(instant now, std::uint32_t permits) noexcept { return seek(now, permits, now); }
 
-  /// Now, or later within `max_wait` and before `deadline`. A grant whose time is later than `now` counts as waiting until
-  /// it is `used` or given back.
+  /// Now, or later within `max_wait` and before `deadline`. A grant whose time is later than `now` counts as
+  /// waiting until it is `used` or given back.
   admission reserve(instant now, std::uint32_t permits, instant deadline) noexcept {
     admission a = seek(now, permits, now);
     const duration longest = duration::from_ns(max_wait_ns_.load(std::memory_order_relaxed));
@@ -239,8 +239,8 @@ class rate_machine {
     return s;
   }
 
-  /// `options` must be valid, with the same algorithm, quota and lease (or both more than 1), within the horizon. Permits in
-  /// the bucket and times given are kept; a rate that was lowered starts over.
+  /// `options` must be valid, with the same algorithm, quota and lease (or both more than 1), within the
+  /// horizon. Permits in the bucket and times given are kept; a rate that was lowered starts over.
   void reconfigure(rate_limiter_options options, instant now) ABSL_LOCKS_EXCLUDED(mutex_) {
     const mutex_lock lock(mutex_);
     options.name.clear();

@@ -47,21 +47,21 @@ struct rate_limiter_options {
   /// The rate: so many permits in so much time. `per` is at least 1 ns for each permit and at most 366 days.
   std::uint32_t permits = 100;  ///< [1, 1e9]; with sliding_log at most 1'000'000
   duration per = std::chrono::seconds(1);
-  /// What may come at once after a quiet time; 1 paces. 0: as many as `permits`. With other algorithms than gcra it is that.
-  /// It must be earned again within 10 years.
+  /// What may come at once after a quiet time; 1 paces. 0: as many as `permits`. With other algorithms than
+  /// gcra it is that. It must be earned again within 10 years.
   std::uint32_t burst = 0;
 
   /// How long a call may wait for permits, [0, 24 h]; 0: excess calls are rejected at once.
   duration max_wait = duration::zero();
   std::uint32_t max_waiting = 64;  ///< calls that wait at most, the others are rejected; at most 1'000'000
 
-  /// Permits that one stripe (processor) takes at a time, [1, 1000] and at most `burst`; 1: none in advance. Fixed for life.
-  /// With more, threads seldom meet, and within any time as many permits as `burst`, the rate and what all stripes can hold
-  /// in advance are granted at most; see `core::rate_leases`. Only with gcra.
+  /// Permits that one stripe (processor) takes at a time, [1, 1000] and at most `burst`; 1: none in advance.
+  /// Fixed for life. With more, threads seldom meet, and within any time as many permits as `burst`, the rate
+  /// and what all stripes can hold in advance are granted at most; see `core::rate_leases`. Only with gcra.
   std::uint32_t lease = 1;
 
-  /// After nothing was asked for during `length`, starts with `initial_share` of the rate and without a burst, and grows
-  /// linearly to the whole rate within `length`. Only with gcra.
+  /// After nothing was asked for during `length`, starts with `initial_share` of the rate and without a
+  /// burst, and grows linearly to the whole rate within `length`. Only with gcra.
   struct cold_start {
     duration length = duration::zero();  ///< [0, 24 h]; 0: off
     double initial_share = 1.0 / 3;      ///< [0.01, 1]
@@ -69,7 +69,8 @@ struct rate_limiter_options {
 
   /// What follows when the dependency pushes back: an attempt ends with a retry-after, or RESOURCE_EXHAUSTED.
   struct pushback_rules {
-    /// Nothing is granted for the time it asks for, at most this, [0, 24 h], and then without a burst. 0: off.
+    /// Nothing is granted for the time it asks for, at most this, [0, 24 h], and then without a burst. 0:
+    /// off.
     duration pause_max = duration::zero();
     /// The rate is multiplied by this, [0.01, 1], at most once in `recovery` / 16. 1: off. Only with gcra.
     double slow_to = 1.0;
@@ -77,7 +78,8 @@ struct rate_limiter_options {
     duration recovery = std::chrono::seconds(10);  ///< in which it grows back linearly; [1 ms, 24 h]
   } pushback = {};
 
-  /// Permits come from there and not from a count of its own; see quota.hpp. Must outlive the limiter. Fixed for life.
+  /// Permits come from there and not from a count of its own; see quota.hpp. Must outlive the limiter. Fixed
+  /// for life.
   quota_source* quota = nullptr;
 
   rejection_detail rejections = rejection_detail::full;

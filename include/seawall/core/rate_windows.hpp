@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CORE_RATE_WINDOWS_HPP
 #define SEAWALL_CORE_RATE_WINDOWS_HPP
 
-// Rate limits that count in windows, as many dependencies do: fixed window, sliding window counter, sliding window log. Each
-// is a place in time that only moves forwards: who asks comes after all who were given a time before, now or later.
+// Rate limits that count in windows, as many dependencies do: fixed window, sliding window counter, sliding
+// window log. Each is a place in time that only moves forwards: who asks comes after all who were given a
+// time before, now or later.
 
 #include <algorithm>
 #include <cstddef>
@@ -16,10 +17,12 @@
 
 namespace seawall::core {
 
-/// `permits` within `per`. Exact in whole nanoseconds; the windows of all but the log are aligned to multiples of `per`.
+/// `permits` within `per`. Exact in whole nanoseconds; the windows of all but the log are aligned to
+/// multiples of `per`.
 ///
 /// - fixed window: as many in each window.
-/// - sliding counter: those in this window, and of those in the window before it the share that a window ending now covers.
+/// - sliding counter: those in this window, and of those in the window before it the share that a window
+///   ending now covers.
 /// - sliding log: permit number n no earlier than `per` after permit number n - permits.
 ///
 /// An instant older than the newest is taken for the newest.
@@ -36,8 +39,8 @@ class rate_windows {
     std::uint64_t number = 0;  // of what was granted, for `take_back`
   };
 
-  /// Takes `permits`, at most all of a window, for the first instant from `now` on at which they can be had, if that is no
-  /// later than `latest`.
+  /// Takes `permits`, at most all of a window, for the first instant from `now` on at which they can be had,
+  /// if that is no later than `latest`.
   answer take(instant now, std::uint32_t permits, instant latest) noexcept {
     newest_ = seen(now);
     const place next = next_place(newest_, permits);

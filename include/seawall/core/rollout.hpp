@@ -2,17 +2,18 @@
 #ifndef SEAWALL_CORE_ROLLOUT_HPP
 #define SEAWALL_CORE_ROLLOUT_HPP
 
-// Which keys a share of them is: the same ones in every process, build and release, and for each feature other ones. Not a
-// hash for tables, and none that an adversary could not steer.
+// Which keys a share of them is: the same ones in every process, build and release, and for each feature
+// other ones. Not a hash for tables, and none that an adversary could not steer.
 
 #include <cstdint>
 #include <string_view>
 
 namespace seawall::core {
 
-/// Where a key stands in the rollout of a feature: FNV-1a of 64 bits (Fowler, Noll, Vo) over the bytes of the feature's name,
-/// 0xff, which occurs in no UTF-8, and the bytes of the key; then the finaliser of SplitMix64 (Stafford's variant 13), as
-/// FNV-1a alone leaves keys that differ in their last byte close together. Fixed for ever: whoever is in a rollout stays in.
+/// Where a key stands in the rollout of a feature: FNV-1a of 64 bits (Fowler, Noll, Vo) over the bytes of the
+/// feature's name, 0xff, which occurs in no UTF-8, and the bytes of the key; then the finaliser of SplitMix64
+/// (Stafford's variant 13), as FNV-1a alone leaves keys that differ in their last byte close together. Fixed
+/// for ever: whoever is in a rollout stays in.
 /// Cost: a multiplication a byte, no allocation.
 constexpr std::uint64_t rollout_place(std::string_view feature, std::string_view key) noexcept {
   constexpr std::uint64_t prime = 0x100000001b3U;

@@ -89,8 +89,8 @@ class single_flight {
     return lead(f, now);
   }
 
-  /// Who waits has no interest any more. Returns what nobody is left to take, to be destroyed when the owner's
-  /// mutex is free again.
+  /// Who waits has no interest any more. Returns what nobody is left to take, to be destroyed when the
+  /// owner's mutex is free again.
   landing leave(place& p) noexcept {
     landing out;
     if (!p.linked) return out;

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_CORE_STRIPE_HPP
 #define SEAWALL_CORE_STRIPE_HPP
 
-// Which stripe of a striped counter this thread should use, so that two processors do not fight for one cache line. A
-// hint only: a thread may migrate right after it asked, so counters stay atomic.
+// Which stripe of a striped counter this thread should use, so that two processors do not fight for one cache
+// line. A hint only: a thread may migrate right after it asked, so counters stay atomic.
 
 #include <atomic>
 #include <thread>
@@ -37,8 +37,8 @@ inline unsigned thread_stripe() noexcept {
 
 }  // namespace detail
 
-/// The number of the processor that this thread runs on where the C library has registered restartable sequences (Linux
-/// with glibc 2.35: one load from thread-local memory), else a number of the thread's own.
+/// The number of the processor that this thread runs on where the C library has registered restartable
+/// sequences (Linux with glibc 2.35: one load from thread-local memory), else a number of the thread's own.
 [[gnu::always_inline]] inline unsigned stripe_hint() noexcept {
 #if SEAWALL_HAS_RSEQ
   if (__rseq_size != 0) [[likely]] {

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CORE_STRIPED_HISTOGRAM_HPP
 #define SEAWALL_CORE_STRIPED_HISTOGRAM_HPP
 
-// How long things took lately: a histogram over a sliding window of time, made of slices and striped by processor.
-// Recording is one atomic addition and never waits; reading walks everything and is for those who do it now and then.
+// How long things took lately: a histogram over a sliding window of time, made of slices and striped by
+// processor. Recording is one atomic addition and never waits; reading walks everything and is for those who
+// do it now and then.
 
 #include <array>
 #include <atomic>
@@ -19,8 +20,9 @@
 
 namespace seawall::core {
 
-/// Log-linear bins: each doubling has `steps` of equal width, so that a bin is at most 1/16 of its values wide and
-/// its middle at most 1/32 away from any of them. What lies beyond the range is counted in the bins at its ends.
+/// Log-linear bins: each doubling has `steps` of equal width, so that a bin is at most 1/16 of its values
+/// wide and its middle at most 1/32 away from any of them. What lies beyond the range is counted in the bins
+/// at its ends.
 class latency_bins {
  public:
   static constexpr unsigned steps_log2 = 4;
@@ -65,8 +67,8 @@ struct histogram_reading {
   std::uint64_t recent = 0;  ///< those in the newest two slices
   std::array<std::uint64_t, latency_bins::most> counts = {};
 
-  /// The middle of the bin of the smallest value that at least `p` of all values do not exceed; nothing if there
-  /// are none.
+  /// The middle of the bin of the smallest value that at least `p` of all values do not exceed; nothing if
+  /// there are none.
   std::optional<duration> quantile(double p) const noexcept {
     if (total == 0) return std::nullopt;
     const double wanted = std::ceil(p * static_cast<double>(total));
@@ -78,8 +80,8 @@ struct histogram_reading {
   }
 };
 
-/// How many there were of one kind in one slice: number of the slice << 28 | count. A word of a slice that is over
-/// counts as empty, so that nothing has to be emptied when time moves on.
+/// How many there were of one kind in one slice: number of the slice << 28 | count. A word of a slice that is
+/// over counts as empty, so that nothing has to be emptied when time moves on.
 struct slice_count {
   static constexpr unsigned count_bits = 28;
   static constexpr std::uint64_t full = std::uint64_t{1} << (count_bits - 1);
@@ -104,25 +106,25 @@ struct slice_count {
 };
 
 /// Guarantees:
-/// 1. Slices are aligned to multiples of their width; what was recorded in slice k counts while the current one is
-///    less than k + slices.
+/// 1. Slices are aligned to multiples of their width; what was recorded in slice k counts while the current
+///    one is less than k + slices.
 /// 2. Time never runs backwards: an instant older than the current slice is taken for one in it.
-/// 3. A recording counts at most once. One that is made just when another thread begins a new slice counts in the
-///    latest one before, and so for less long, or after a pause as long as the window not at all; one that takes
-///    that long itself may count in the slice that has taken its place.
+/// 3. A recording counts at most once. One that is made just when another thread begins a new slice counts in
+///    the latest one before, and so for less long, or after a pause as long as the window not at all; one
+///    that takes that long itself may count in the slice that has taken its place.
 /// 4. A bin counts up to 2^27 a slice and stripe, then stays there.
 ///
 /// Memory: 8 bytes a bin, slice and stripe.
 /// Thread safety: shared objects safe.
-/// Cost: `record`: three loads and one read-modify-write, whoever else does what; `read`: a load a bin, slice and
-/// stripe.
+/// Cost: `record`: three loads and one read-modify-write, whoever else does what; `read`: a load a bin, slice
+/// and stripe.
 class striped_histogram {
  public:
   /// Fewer than a counter may have: a histogram is large, and its bins are many lines anyway.
   static constexpr unsigned max_stripes = 8;
 
-  /// `slices` in 1..255, `stripes` a power of two; width of a slice at least 10 ms: the numbers of slices last 21
-  /// years.
+  /// `slices` in 1..255, `stripes` a power of two; width of a slice at least 10 ms: the numbers of slices
+  /// last 21 years.
   striped_histogram(const latency_bins& bins, duration slice, unsigned slices, unsigned stripes)
       : bins_(bins),
         slices_(slices),
@@ -154,8 +156,8 @@ class striped_histogram {
     return r;
   }
 
-  /// Changes the width of the slices, not their number. Those that have ended stay in the window for as many slices
-  /// as before.
+  /// Changes the width of the slices, not their number. Those that have ended stay in the window for as many
+  /// slices as before.
   void set_width(duration slice) noexcept {
     while (advancing_.test_and_set(std::memory_order_acquire)) {
     }

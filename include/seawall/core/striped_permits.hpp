@@ -2,9 +2,10 @@
 #ifndef SEAWALL_CORE_STRIPED_PERMITS_HPP
 #define SEAWALL_CORE_STRIPED_PERMITS_HPP
 
-// A count of free permits that is exact and yet lets two processors take and give without fighting for one cache line. While
-// there are plenty, each stripe holds a part of them; when one runs dry, all are gathered in the centre, where one word knows
-// exactly how many are left. A refusal is only ever given there. Who waits for permits is another matter (bulkhead_machine).
+// A count of free permits that is exact and yet lets two processors take and give without fighting for one
+// cache line. While there are plenty, each stripe holds a part of them; when one runs dry, all are gathered
+// in the centre, where one word knows exactly how many are left. A refusal is only ever given there. Who
+// waits for permits is another matter (bulkhead_machine).
 
 #include <atomic>
 #include <cstdint>
@@ -15,15 +16,16 @@
 
 namespace seawall::core {
 
-/// Permits lie in the stripes, in the centre, or with those who have taken them; none is ever anywhere else. Three phases, of
-/// which the owner, under its mutex, decides:
+/// Permits lie in the stripes, in the centre, or with those who have taken them; none is ever anywhere else.
+/// Three phases, of which the owner, under its mutex, decides:
 /// - *spread*: in the stripes. Who finds too few in his own goes to the owner.
 /// - *gathered*: in the centre; the stripes are closed. Too few there means too few.
 /// - *held*: with the owner. Everybody must go to him; so nothing is given back past somebody who waits.
 ///
 /// Thread safety: shared objects safe; `hold` and `let_go` under the owner's mutex.
-/// Cost: taking and giving: a load and one read-modify-write, of the thread's own stripe while spread, of the centre while
-/// gathered. A refusal: two loads. `hold` and `let_go`: one write a stripe, when the phase was or becomes *spread*.
+/// Cost: taking and giving: a load and one read-modify-write, of the thread's own stripe while spread, of the
+/// centre while gathered. A refusal: two loads. `hold` and `let_go`: one write a stripe, when the phase was
+/// or becomes *spread*.
 class striped_permits {
  public:
   enum class answer : std::uint8_t {
@@ -33,7 +35,8 @@ class striped_permits {
     may_be_spread,  ///< giving only: done, and there have been plenty for a while; hold them and let go
   };
 
-  /// As many stripes as leave each at least four permits of `limit`, at most `most`, a power of two. Held, at first.
+  /// As many stripes as leave each at least four permits of `limit`, at most `most`, a power of two. Held, at
+  /// first.
   striped_permits(std::uint32_t limit, unsigned most)
       : mask_(stripes_for(limit, most) - 1),
         stripes_(mask_ != 0 ? std::make_unique<stripe[]>(mask_ + 1) : nullptr),
@@ -90,7 +93,8 @@ class striped_permits {
     return seen < 0 ? free : free + count_of(seen);
   }
 
-  /// The owner's, who holds all: `free`, not negative, can be taken without asking again. Spread if there are plenty.
+  /// The owner's, who holds all: `free`, not negative, can be taken without asking again. Spread if there are
+  /// plenty.
   void let_go(std::int64_t free) noexcept {
     is_spread_ = stripes_ != nullptr && free >= plenty_.load(std::memory_order_relaxed);
     if (!is_spread_) return centre_.word.store(free, std::memory_order_release);
@@ -116,8 +120,9 @@ class striped_permits {
   }
 
  private:
-  // Of a stripe: the number of free permits, or `closed`. Of the centre: the number in the low half; in the high half how often
-  // permits were given back since they were gathered, up to `enough`, and `spread`; or `closed` while all are held.
+  // Of a stripe: the number of free permits, or `closed`. Of the centre: the number in the low half; in the
+  // high half how often permits were given back since they were gathered, up to `enough`, and `spread`; or
+  // `closed` while all are held.
   struct alignas(128) stripe {
     std::atomic<std::int64_t> word{closed};
   };

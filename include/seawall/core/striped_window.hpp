@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_STRIPED_WINDOW_HPP
 #define SEAWALL_CORE_STRIPED_WINDOW_HPP
 
-// Counts of calls, bad calls and slow calls over a sliding window of time, made of buckets and striped by processor.
-// Recording is one atomic addition on a cache line that other processors leave alone; sums walk everything and are for
-// the rare moments when a policy must decide.
+// Counts of calls, bad calls and slow calls over a sliding window of time, made of buckets and striped by
+// processor. Recording is one atomic addition on a cache line that other processors leave alone; sums walk
+// everything and are for the rare moments when a policy must decide.
 
 #include <atomic>
 #include <cstddef>
@@ -28,10 +28,12 @@ struct window_counts {
 };
 
 /// Guarantees:
-/// 1. Buckets are aligned to multiples of their width; what was recorded in bucket k counts while the current bucket is
-///    less than k + buckets.
-/// 2. Time never runs backwards: an instant older than the newest seen is taken for the newest, at bucket granularity.
-/// 3. A recording that races with the rotation or the reset of its bucket is moved or dropped, never miscounted for good.
+/// 1. Buckets are aligned to multiples of their width; what was recorded in bucket k counts while the current
+///    bucket is less than k + buckets.
+/// 2. Time never runs backwards: an instant older than the newest seen is taken for the newest, at bucket
+///    granularity.
+/// 3. A recording that races with the rotation or the reset of its bucket is moved or dropped, never
+///    miscounted for good.
 /// 4. A bucket counts up to 2^31 calls and 2^23 bad ones a stripe, then stays there.
 ///
 /// Thread safety: shared objects safe.
@@ -80,8 +82,8 @@ class striped_window {
                                        ? current_.load(std::memory_order_acquire)
                                        : advance(now);
       bucket& b = stripe[current & 0xff];
-      // Acquire pairs with `rotate`: whoever sees the new mark sees the emptied counts, and the shared state of the
-      // policy that emptied them.
+      // Acquire pairs with `rotate`: whoever sees the new mark sees the emptied counts, and the shared state
+      // of the policy that emptied them.
       const std::uint64_t mark = b.mark.load(std::memory_order_acquire);
       if (epoch_of(mark) != current >> 8) [[unlikely]] {
         rotate(b, current);
@@ -161,9 +163,9 @@ class striped_window {
   }
 
  private:
-  // `mark`: epoch << 8 | tag. The epoch is the number of the bucket since the clock's zero; the tag counts rotations of
-  // this slot, so that a recording can tell from the word it added to whether it still was the bucket it meant.
-  // `counts`: calls << 32 | bad << 8 | tag. `slow`: slow << 8 | tag.
+  // `mark`: epoch << 8 | tag. The epoch is the number of the bucket since the clock's zero; the tag counts
+  // rotations of this slot, so that a recording can tell from the word it added to whether it still was the
+  // bucket it meant. `counts`: calls << 32 | bad << 8 | tag. `slow`: slow << 8 | tag.
   struct bucket {
     std::atomic<std::uint64_t> mark{static_cast<std::uint64_t>(no_epoch) << 8};
     std::atomic<std::uint64_t> counts{0};

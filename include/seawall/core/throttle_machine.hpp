@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CORE_THROTTLE_MACHINE_HPP
 #define SEAWALL_CORE_THROTTLE_MACHINE_HPP
 
-// Client-side adaptive throttling as a machine: it is told how calls end, and says which may begin ("Site Reliability
-// Engineering", Beyer et al., 2016, chapter 21). Without refusals in the window nothing is looked at but one word.
+// Client-side adaptive throttling as a machine: it is told how calls end, and says which may begin ("Site
+// Reliability Engineering", Beyer et al., 2016, chapter 21). Without refusals in the window nothing is looked
+// at but one word.
 
 #include <algorithm>
 #include <array>
@@ -30,7 +31,8 @@ enum class throttle_sign : std::uint8_t { accepted, refused, nothing };
 constexpr throttle_sign sign_of(const verdict& v, throttle_counts counts) noexcept {
   if (v.success) return throttle_sign::accepted;
   if (v.health == health::silent) {
-    // Silent and `always` is a policy further in, silent and `never` somebody who gave up: the dependency had no say.
+    // Silent and `always` is a policy further in, silent and `never` somebody who gave up: the dependency had
+    // no say.
     const bool quota = v.again == again::if_idempotent || (v.again == again::never && v.has_pushback());
     return quota ? throttle_sign::refused : throttle_sign::nothing;
   }
@@ -46,17 +48,18 @@ constexpr double rejection_probability(double requests, double accepts, double m
 }
 
 /// Guarantees:
-/// 1. Requests are calls that have ended and calls that were rejected here: one in flight is on neither side, so that a slow
-///    dependency is not taken for one that refuses.
+/// 1. Requests are calls that have ended and calls that were rejected here: one in flight is on neither side,
+///    so that a slow dependency is not taken for one that refuses.
 /// 2. While requests <= K * accepts, nothing is rejected and no random number is drawn.
-/// 3. Up to 255 requests in the window, each decision is made on the exact counts; beyond, on counts that are at most 1/128 of
-///    the requests old.
+/// 3. Up to 255 requests in the window, each decision is made on the exact counts; beyond, on counts that are
+///    at most 1/128 of the requests old.
 /// 4. Every 1/floor_per_second a call passes, if there is one.
 ///
 /// Thread safety: shared objects safe. Listeners: see `listener`.
-/// Cost: admitting without refusals: one load; settling: `striped_window::add`. With refusals in the window: a mutex and a walk
-/// over the window at the end of each bucket, and whenever as many refusals came as could make it throttle. While it throttles: 5
-/// loads, one read-modify-write and a draw, a mutex and a walk now and then; a rejection makes two striped read-modify-writes.
+/// Cost: admitting without refusals: one load; settling: `striped_window::add`. With refusals in the window:
+/// a mutex and a walk over the window at the end of each bucket, and whenever as many refusals came as could
+/// make it throttle. While it throttles: 5 loads, one read-modify-write and a draw, a mutex and a walk now
+/// and then; a rejection makes two striped read-modify-writes.
 class throttle_machine {
  public:
   static constexpr std::size_t max_priorities = 8;
@@ -164,7 +167,8 @@ class throttle_machine {
     return found;
   }
 
-  // The figures may be too old to decide on. Counts down: a decision while it throttles, a refusal at any time.
+  // The figures may be too old to decide on. Counts down: a decision while it throttles, a refusal at any
+  // time.
   bool stale(instant now) noexcept {
     return left_.fetch_sub(1, std::memory_order_relaxed) <= 1 ||
            now.ns() >= review_at_ns_.load(std::memory_order_relaxed);

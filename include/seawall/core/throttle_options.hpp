@@ -18,8 +18,9 @@ namespace seawall {
 
 /// Which results say "the dependency did not accept the request".
 enum class throttle_counts : std::uint8_t {
-  /// Those that turn a request away: a quota or a limit (RESOURCE_EXHAUSTED), any failure that asks for a pause, a request
-  /// that provably was not executed (no connection). Other failures are the circuit breaker's business.
+  /// Those that turn a request away: a quota or a limit (RESOURCE_EXHAUSTED), any failure that asks for a
+  /// pause, a request that provably was not executed (no connection). Other failures are the circuit
+  /// breaker's business.
   refusals,
   failures,  ///< those, and every failure that speaks against the dependency's health
 };
@@ -29,8 +30,9 @@ struct throttle_options {
   /// For messages, events and metrics.
   std::string name = {};
 
-  /// K: how many requests for each that is accepted go out before any is rejected here; [1, 1e6]. The dependency sees K
-  /// requests for each that it accepts: 2 lets it refuse as much as it accepts, and notices recovery fast; 1.1 spares it.
+  /// K: how many requests for each that is accepted go out before any is rejected here; [1, 1e6]. The
+  /// dependency sees K requests for each that it accepts: 2 lets it refuse as much as it accepts, and notices
+  /// recovery fast; 1.1 spares it.
   double multiplier = 2.0;
 
   /// K for calls of at least this priority.
@@ -38,14 +40,15 @@ struct throttle_options {
     int at_least = 0;
     double multiplier = 2.0;  ///< [1, 1e6]
   };
-  /// In ascending order, K never falling from `multiplier` on: what matters more is rejected later. At most 8.
+  /// In ascending order, K never falling from `multiplier` on: what matters more is rejected later. At most
+  /// 8.
   std::vector<priority_class> priorities = {};
 
   duration window = std::chrono::minutes(2);  ///< at least 1 us a bucket, at most 24 h
   std::uint32_t buckets = 12;                 ///< [1, 255]; fixed for the life of the throttle
 
-  /// As many calls a second pass whatever the probability, so that recovery is noticed: [0, 1e6]; 0: none. A fleet
-  /// multiplies it.
+  /// As many calls a second pass whatever the probability, so that recovery is noticed: [0, 1e6]; 0: none. A
+  /// fleet multiplies it.
   double floor_per_second = 0.1;
 
   throttle_counts counts = throttle_counts::refusals;

@@ -2,9 +2,10 @@
 #ifndef SEAWALL_CORE_TIMER_HEAP_HPP
 #define SEAWALL_CORE_TIMER_HEAP_HPP
 
-// Timers in the order in which they are due: what an event loop with one native timer needs to serve any number of calls.
-// Intrusive: the nodes live in the calls, so that arming a timer allocates nothing and cannot fail. Most timers of a
-// resilience library are cancelled before they are due; here that costs a few pointers.
+// Timers in the order in which they are due: what an event loop with one native timer needs to serve any
+// number of calls. Intrusive: the nodes live in the calls, so that arming a timer allocates nothing and
+// cannot fail. Most timers of a resilience library are cancelled before they are due; here that costs a few
+// pointers.
 
 #include <cstdint>
 

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_WAIT_LIST_HPP
 #define SEAWALL_CORE_WAIT_LIST_HPP
 
-// Calls that wait for shared state: an intrusive list of wakers, first come first. The nodes live in the frames; nothing
-// is allocated. The owner's mutex guards the list, and wakers are poked under it, so that a node that has been removed is
-// never poked.
+// Calls that wait for shared state: an intrusive list of wakers, first come first. The nodes live in the
+// frames; nothing is allocated. The owner's mutex guards the list, and wakers are poked under it, so that a
+// node that has been removed is never poked.
 
 #include <cstddef>
 

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_CORE_WATCHED_ROOM_HPP
 #define SEAWALL_CORE_WATCHED_ROOM_HPP
 
-// The places of a limit on calls under way: how many there are, how many are taken, and who is told when there is room again.
-// Taking and giving back is lock-free; whoever makes others wait for a place (core/admission_machine.hpp) is told only while
-// somebody does.
+// The places of a limit on calls under way: how many there are, how many are taken, and who is told when
+// there is room again. Taking and giving back is lock-free; whoever makes others wait for a place
+// (core/admission_machine.hpp) is told only while somebody does.
 
 #include <atomic>
 #include <cstdint>
@@ -24,8 +24,9 @@ class room_watcher {
   room_watcher(const room_watcher&) = delete;
   room_watcher& operator=(const room_watcher&) = delete;
 
-  /// There may be room. Called with the lock of the watchers held, hence it may take places, and give them back with `put_back`
-  /// only: then it returns true, and all are told once more. `now` is `watched_room::time_unknown()` where nobody knew it.
+  /// There may be room. Called with the lock of the watchers held, hence it may take places, and give them
+  /// back with `put_back` only: then it returns true, and all are told once more. `now` is
+  /// `watched_room::time_unknown()` where nobody knew it.
   virtual bool on_room(instant now) noexcept = 0;
 
   room_watcher* next = nullptr;  // the room's, whose mutex guards it
@@ -39,8 +40,8 @@ class room_watcher {
 /// 2. Whoever has said `await`, and then found no place, is told after the next one is given back or added.
 ///
 /// Thread safety: shared objects safe.
-/// Cost: taking: a load and a read-modify-write, none of them if there is no place; giving back: a read-modify-write and a load; while
-/// somebody waits, a mutex and what the watchers do.
+/// Cost: taking: a load and a read-modify-write, none of them if there is no place; giving back: a
+/// read-modify-write and a load; while somebody waits, a mutex and what the watchers do.
 class watched_room {
  public:
   static constexpr instant time_unknown() noexcept { return instant::from_ns(seawall::detail::int64_min); }
@@ -56,8 +57,8 @@ class watched_room {
   std::uint32_t low() const noexcept { return low_.load(std::memory_order_relaxed); }
   std::uint32_t taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
 
-  // Sequentially consistent, where a watcher and whoever gives back might miss each other: each writes, then reads what the
-  // other writes. Nothing else is published through these.
+  // Sequentially consistent, where a watcher and whoever gives back might miss each other: each writes, then
+  // reads what the other writes. Nothing else is published through these.
 
   [[gnu::always_inline]] bool try_take(int priority) noexcept {
     const std::uint32_t room = room_for(priority);

@@ -2,7 +2,8 @@
 #ifndef SEAWALL_CORE_WATERMARKS_HPP
 #define SEAWALL_CORE_WATERMARKS_HPP
 
-// When what waits has become much, and when it is no longer: two marks, so that a level between them tells nothing new.
+// When what waits has become much, and when it is no longer: two marks, so that a level between them tells
+// nothing new.
 
 #include <algorithm>
 #include <cmath>
@@ -14,10 +15,11 @@
 
 namespace seawall::core {
 
-/// The level, and what of it has been told. Whoever crosses a mark, and hears that he is to tell it, calls `next` until there is
-/// nothing to tell: so one tells at a time, and what is told last is how it is.
+/// The level, and what of it has been told. Whoever crosses a mark, and hears that he is to tell it, calls
+/// `next` until there is nothing to tell: so one tells at a time, and what is told last is how it is.
 ///
-/// Thread safety: none of its own; the owner's mutex, which is not held while something is told. Cost: a few comparisons.
+/// Thread safety: none of its own; the owner's mutex, which is not held while something is told. Cost: a few
+/// comparisons.
 class watermarks {
  public:
   /// Shares of the bounds; `high` 0: never high. `max_bytes` 0: no bound.
@@ -56,9 +58,10 @@ class watermarks {
   }
 
  private:
-  // The least number that is at least this share, but not none, and the largest that is at most this share. No number is both, for
-  // a high share and a lower one, as it would be if both were rounded the same way: it would pass both marks for ever. The products
-  // are off by a rounding error, which is a whole item where they should be whole numbers.
+  // The least number that is at least this share, but not none, and the largest that is at most this share.
+  // No number is both, for a high share and a lower one, as it would be if both were rounded the same way: it
+  // would pass both marks for ever. The products are off by a rounding error, which is a whole item where
+  // they should be whole numbers.
   static std::uint64_t least_of(double share, std::uint64_t bound) noexcept {
     const auto all = static_cast<double>(bound);
     const double n = std::ceil(share * all);

@@ -2,9 +2,10 @@
 #ifndef SEAWALL_EXEC_ASIO_HPP
 #define SEAWALL_EXEC_ASIO_HPP
 
-// seawall on Asio: `seawall::async_run` with any completion token, `asio::awaitable` as operation, and `asio_scheduler` for
-// `pipeline.start` and `pipeline.async`. For Boost.Asio include seawall/exec/boost_asio.hpp; a program may include both.
-// With exceptions only: Asio's coroutines need them. CMake: component `asio`, target `seawall::asio`.
+// seawall on Asio: `seawall::async_run` with any completion token, `asio::awaitable` as operation, and
+// `asio_scheduler` for `pipeline.start` and `pipeline.async`. For Boost.Asio include
+// seawall/exec/boost_asio.hpp; a program may include both. With exceptions only: Asio's coroutines need them.
+// CMake: component `asio`, target `seawall::asio`.
 
 #include <asio/associated_allocator.hpp>
 #include <asio/associated_cancellation_slot.hpp>

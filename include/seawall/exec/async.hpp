@@ -2,8 +2,8 @@
 #ifndef SEAWALL_EXEC_ASYNC_HPP
 #define SEAWALL_EXEC_ASYNC_HPP
 
-// The driver in which nobody waits: `pipeline::start` and `pipeline::async`. Attempts run as they like, several at once, and
-// can be given up. docs/async.md says what is promised.
+// The driver in which nobody waits: `pipeline::start` and `pipeline::async`. Attempts run as they like,
+// several at once, and can be given up. docs/async.md says what is promised.
 
 #include <concepts>
 #include <coroutine>
@@ -187,8 +187,8 @@ auto run_async::async(const Pipeline& p, Scheduler&& scheduler, Options options,
 
 }  // namespace detail
 
-/// What an asynchronous call is completed with: R, or where failures are thrown (plain R) a value or what was thrown, with
-/// `error()`, `value()` and `std::move(answer).release()`.
+/// What an asynchronous call is completed with: R, or where failures are thrown (plain R) a value or what was
+/// thrown, with `error()`, `value()` and `std::move(answer).release()`.
 template <class R>
 using answer_of = typename detail::stored_as<R>::type;
 

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_EXEC_ASYNC_CALL_HPP
 #define SEAWALL_EXEC_ASYNC_CALL_HPP
 
-// One asynchronous call. One object holds everything; what happens to the call (an attempt ends, a timer is due, the caller
-// goes) comes as mail, is read by one thread at a time on the call's scheduler, and is told to the same frames that the
-// blocking driver runs. How calls are started stands in exec/async.hpp.
+// One asynchronous call. One object holds everything; what happens to the call (an attempt ends, a timer is
+// due, the caller goes) comes as mail, is read by one thread at a time on the call's scheduler, and is told
+// to the same frames that the blocking driver runs. How calls are started stands in exec/async.hpp.
 
 #include <atomic>
 #include <cstddef>
@@ -74,9 +74,9 @@ struct substitute_start {
   attempt_slot<S>& slot;
 };
 
-/// One call. Frames, effects, timer and slots are touched by the reader of the mailbox only. It deletes itself when it has
-/// been completed, every attempt has ended and the scheduler has let go of its timer. After completion it uses the scheduler
-/// no more: late attempts clean up on the threads on which they end.
+/// One call. Frames, effects, timer and slots are touched by the reader of the mailbox only. It deletes
+/// itself when it has been completed, every attempt has ended and the scheduler has let go of its timer.
+/// After completion it uses the scheduler no more: late attempts clean up on the threads on which they end.
 template <class Pipeline, class Scheduler, class Launch, class DeclaredOp, class Done, class Options>
 class async_call final : public waker, recipient, reading_work, timer_work {
   using view = operation_view<DeclaredOp>;
@@ -122,8 +122,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     if (settled_ || !box_.leave()) post_reading();
   }
 
-  /// Whoever waits for the answer is gone: nobody is told, and `done` is not touched any more. For those who share a thread with the
-  /// scheduler.
+  /// Whoever waits for the answer is gone: nobody is told, and `done` is not touched any more. For those who
+  /// share a thread with the scheduler.
   void abandon() noexcept {
     done_.reset();
     poke();
@@ -136,7 +136,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
   struct more_slot : slot {
     more_slot* next = nullptr;
   };
-  // Sequential pipelines have one attempt at a time, and a late one now and then; pipelines built at run time do not say.
+  // Sequential pipelines have one attempt at a time, and a late one now and then; pipelines built at run time
+  // do not say.
   static constexpr bool overlaps = requires { requires Pipeline::overlaps; };
   static constexpr std::size_t slots_in_place = overlaps ? 2 : 1;
   static constexpr bool may_overlap = !requires { requires !Pipeline::overlaps; };
@@ -212,7 +213,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
     scheduler.post(static_cast<reading_work&>(*this));
   }
   void poke() noexcept override {
-    // Acquire and release: whoever is not the first to poke has his reason seen by the reader of the first one's mail.
+    // Acquire and release: whoever is not the first to poke has his reason seen by the reader of the first
+    // one's mail.
     if (!poked_.exchange(true, std::memory_order_acq_rel)) deliver(poke_);
   }
   static void on_read(task& t, task::outcome how) {
@@ -426,8 +428,8 @@ class async_call final : public waker, recipient, reading_work, timer_work {
 
   void set_timer() {
     const instant at = frame_.value.wake_at();
-    // An earlier one does as well: it will look, and arm again. What a handle refers to may go before the call does: a timer
-    // is the call's place among those that are dropped then, even if it is never due.
+    // An earlier one does as well: it will look, and arm again. What a handle refers to may go before the
+    // call does: a timer is the call's place among those that are dropped then, even if it is never due.
     if (at >= armed_for_ && (timer_armed_ || !scheduler_handle<Scheduler>)) return;
     if (timer_armed_ && !scheduler_.cancel(timer_)) return;  // it is due, and its mail under way
     armed_for_ = at;

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_EXEC_BLOCKING_HPP
 #define SEAWALL_EXEC_BLOCKING_HPP
 
-// The driver that runs a call on the caller's thread, one attempt at a time. Attempts cannot be abandoned from here: they
-// carry their deadline, and what comes late is delivered. Pauses end early when the caller's stop token fires.
+// The driver that runs a call on the caller's thread, one attempt at a time. Attempts cannot be abandoned
+// from here: they carry their deadline, and what comes late is delivered. Pauses end early when the caller's
+// stop token fires.
 
 #include <concepts>
 #include <condition_variable>
@@ -57,14 +58,15 @@ class parker {
   bool poked_ = false;
 };
 
-/// A clock that a blocking call can also pause on. `pause` returns at `until`, or earlier if the parker is poked.
+/// A clock that a blocking call can also pause on. `pause` returns at `until`, or earlier if the parker is
+/// poked.
 template <class E>
 concept blocking_environment = clock<E> && requires(E& e, instant until, parker& p) {
   e.pause(until, p);
 };
 
-/// An environment that calls hand on to the calls nested in them: code under test runs its own pipelines, with
-/// `inner.run(attempt, op)`, in the virtual time of the test.
+/// An environment that calls hand on to the calls nested in them: code under test runs its own pipelines,
+/// with `inner.run(attempt, op)`, in the virtual time of the test.
 class environment {
  public:
   virtual instant now() = 0;
@@ -109,8 +111,9 @@ class late_parker final : public waker {
   };
 };
 
-/// One call. `run` holds the straight path (one attempt that succeeds), inlined as a whole and kept in registers: nothing
-/// in it may hand out the address of the call or the frames. Whatever leaves it goes on in an object of this class.
+/// One call. `run` holds the straight path (one attempt that succeeds), inlined as a whole and kept in
+/// registers: nothing in it may hand out the address of the call or the frames. Whatever leaves it goes on in
+/// an object of this class.
 template <class Pipeline, class Environment, class Op, class R>
 class blocking_call {
   using stored = stored_as<R>;

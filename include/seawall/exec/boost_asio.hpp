@@ -2,8 +2,8 @@
 #ifndef SEAWALL_EXEC_BOOST_ASIO_HPP
 #define SEAWALL_EXEC_BOOST_ASIO_HPP
 
-// seawall on Boost.Asio: what seawall/exec/asio.hpp is for Asio, with `boost_asio_scheduler` in place of `asio_scheduler`.
-// CMake: component `boost_asio`, target `seawall::boost_asio`.
+// seawall on Boost.Asio: what seawall/exec/asio.hpp is for Asio, with `boost_asio_scheduler` in place of
+// `asio_scheduler`. CMake: component `boost_asio`, target `seawall::boost_asio`.
 
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_EXEC_COMPLETION_HPP
 #define SEAWALL_EXEC_COMPLETION_HPP
 
-// How an asynchronous operation hands over its result: a `completion`, called once, from any thread. Behind it, the mailbox
-// that lets any number of threads tell a call what happened while only one at a time reads.
+// How an asynchronous operation hands over its result: a `completion`, called once, from any thread. Behind
+// it, the mailbox that lets any number of threads tell a call what happened while only one at a time reads.
 
 #include <atomic>
 #include <cassert>
@@ -44,8 +44,8 @@ struct mail {
   kind what;
 };
 
-/// A lock-free stack of mail and the right to read it: whoever sends to an idle box must see to it that it is read. What
-/// one reader did happens before what the next one does.
+/// A lock-free stack of mail and the right to read it: whoever sends to an idle box must see to it that it is
+/// read. What one reader did happens before what the next one does.
 class mailbox {
  public:
   /// Of somebody who reads already.
@@ -88,8 +88,8 @@ class mailbox {
   // No mail lies here: a mark.
   mail* reading() noexcept { return reinterpret_cast<mail*>(this); }
 
-  // Null: idle. reading(): somebody reads, and there is nothing new. Else the newest mail; the oldest one's `next` is what was
-  // there before it came.
+  // Null: idle. reading(): somebody reads, and there is nothing new. Else the newest mail; the oldest one's
+  // `next` is what was there before it came.
   std::atomic<mail*> newest_;
 };
 
@@ -103,7 +103,8 @@ class recipient {
   ~recipient() = default;
 };
 
-/// The stop token of an attempt, made when somebody asks for it: few operations do, and it costs an allocation.
+/// The stop token of an attempt, made when somebody asks for it: few operations do, and it costs an
+/// allocation.
 class late_stop final : public attempt_stop {
  public:
   late_stop() noexcept {}
@@ -172,7 +173,8 @@ S result_of_throw(const std::exception_ptr& e) {
 }
 #endif
 
-/// An attempt (or substitute) in flight, and where it leaves its result. `S` is what the driver keeps for a result.
+/// An attempt (or substitute) in flight, and where it leaves its result. `S` is what the driver keeps for a
+/// result.
 template <class S>
 class attempt_slot : public mail {
  public:
@@ -195,8 +197,8 @@ class attempt_slot : public mail {
     result_.emplace(std::move(result));
   }
 #if defined(__cpp_exceptions)
-  /// The operation threw when it was started. What it had said before counts; if it had let go of its completion, this says
-  /// more; if it had none, nobody else will say anything. By the call's reader only.
+  /// The operation threw when it was started. What it had said before counts; if it had let go of its
+  /// completion, this says more; if it had none, nobody else will say anything. By the call's reader only.
   void start_threw(const std::exception_ptr& e) {
     if (!promised_) {
       keep_thrown(e);
@@ -252,11 +254,12 @@ using slot_for = attempt_slot<typename stored_as<R>::type>;
 
 /// Ends one attempt of an asynchronous operation that returns R.
 ///
-/// Call it once, with the result: `done(result)`; `done()` where R is void. Let go of without a call, the attempt ends with a
-/// failure (`reason::no_answer`). `fail(exception_ptr)` is the other ending, for what was thrown.
+/// Call it once, with the result: `done(result)`; `done()` where R is void. Let go of without a call, the
+/// attempt ends with a failure (`reason::no_answer`). `fail(exception_ptr)` is the other ending, for what was
+/// thrown.
 ///
-/// Thread safety: may be called from any thread, also from inside the operation. Cancellation: a result that nobody wants any
-/// more is destroyed. Cost: no allocation; the call goes on on its scheduler, not inside.
+/// Thread safety: may be called from any thread, also from inside the operation. Cancellation: a result that
+/// nobody wants any more is destroyed. Cost: no allocation; the call goes on on its scheduler, not inside.
 template <class R>
 class [[nodiscard]] completion {
   using stored = detail::stored_as<R>;

@@ -2,7 +2,8 @@
 #ifndef SEAWALL_EXEC_CONCLUSION_HPP
 #define SEAWALL_EXEC_CONCLUSION_HPP
 
-// How every driver begins and ends a call: what stands in the way of the first attempt, and what the caller is told.
+// How every driver begins and ends a call: what stands in the way of the first attempt, and what the caller
+// is told.
 
 #include <optional>
 #include <utility>
@@ -43,7 +44,8 @@ void annotate(const call& c, S& failure) {
   }
 }
 
-/// What the substitute of `l` is asked with. `kept` is the result of the attempt or substitute that ended last.
+/// What the substitute of `l` is asked with. `kept` is the result of the attempt or substitute that ended
+/// last.
 template <class S>
 failure_view<S> failure_of(const call& c, const launch& l, std::optional<S>& kept) {
   const S* failed = nullptr;
@@ -54,7 +56,8 @@ failure_view<S> failure_of(const call& c, const launch& l, std::optional<S>& kep
   return {failed, l.failure == resolution::kind::rejection ? &c.last_rejection() : nullptr, l.held};
 }
 
-// Out of line: inlined into a driver's loop, it would cost those who have no such layer 40 instructions a call.
+// Out of line: inlined into a driver's loop, it would cost those who have no such layer 40 instructions a
+// call.
 template <class R, class S, class Pipeline>
 [[gnu::noinline]] void show_observers(call& c, const Pipeline& p, const std::optional<S>& kept) {
   c.take_observations([&](observation& o) {
@@ -66,7 +69,8 @@ template <class R, class S, class Pipeline>
   });
 }
 
-/// Shows what passes to the typed sides of the layers whose frames have asked for it; after every step of the frames.
+/// Shows what passes to the typed sides of the layers whose frames have asked for it; after every step of the
+/// frames.
 template <class R, class S, class Pipeline>
 [[gnu::always_inline]] inline void show_passing(call& c, const Pipeline& p, const std::optional<S>& kept) {
   if constexpr (Pipeline::observes) {

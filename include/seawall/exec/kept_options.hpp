@@ -2,7 +2,8 @@
 #ifndef SEAWALL_EXEC_KEPT_OPTIONS_HPP
 #define SEAWALL_EXEC_KEPT_OPTIONS_HPP
 
-// What the caller and an enclosing call say about an asynchronous call, copied: both may be gone before it ends.
+// What the caller and an enclosing call say about an asynchronous call, copied: both may be gone before it
+// ends.
 
 #include <algorithm>
 #include <cstddef>
@@ -15,8 +16,8 @@
 
 namespace seawall::detail {
 
-/// The caller's options, kept while the call and its late attempts run; what an enclosing call hands down is copied, as that
-/// call may end first.
+/// The caller's options, kept while the call and its late attempts run; what an enclosing call hands down is
+/// copied, as that call may end first.
 class kept_options {
  public:
   kept_options(const call_options* options, const attempt* outer) {

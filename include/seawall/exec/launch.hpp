@@ -26,7 +26,8 @@
 
 namespace seawall {
 
-/// Specialise it for awaitables that only live in coroutines of their own kind (`asio::awaitable`; see exec/asio.hpp):
+/// Specialise it for awaitables that only live in coroutines of their own kind (`asio::awaitable`; see
+/// exec/asio.hpp):
 ///
 ///     template <> struct seawall::awaitable_bridge<foreign> {
 ///       using result_type = R;
@@ -220,8 +221,8 @@ class attempt_coroutine {
 };
 
 #if defined(__GNUC__) && !defined(__clang__)
-// GCC 12 does not see that a template `operator new` and the `operator delete` of a promise belong together; without
-// optimisation it says so.
+// GCC 12 does not see that a template `operator new` and the `operator delete` of a promise belong together;
+// without optimisation it says so.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 #endif
@@ -304,7 +305,8 @@ void start_made([[maybe_unused]] Scheduler& scheduler, attempt_slot<S>& slot, Ma
   }
 }
 
-/// Starts attempts of `Op` where the driver is. `state` is one attempt's: kept while it runs, used again afterwards.
+/// Starts attempts of `Op` where the driver is. `state` is one attempt's: kept while it runs, used again
+/// afterwards.
 template <class Op>
 struct launch_here {
   using result_type = typename async_operation<Op>::result_type;

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_EXEC_POOL_HPP
 #define SEAWALL_EXEC_POOL_HPP
 
-// A pool of threads, as a scheduler for asynchronous calls and as a place for operations that block; and `run_on`, the driver
-// in which the caller waits while attempts run on a pool, so that time-outs end what does not end by itself.
+// A pool of threads, as a scheduler for asynchronous calls and as a place for operations that block; and
+// `run_on`, the driver in which the caller waits while attempts run on a pool, so that time-outs end what
+// does not end by itself.
 
 #include <algorithm>
 #include <condition_variable>
@@ -61,16 +62,18 @@ class pool_task : public task {
 
 /// Threads, a queue, and timers.
 ///
-/// Two kinds of work: what goes on with calls under way (`post`, timers) is short, is bounded by the number of calls, and goes
-/// first; operations that block (`try_post`, used by `run_on`) wait in a queue that is bounded, and are refused when it is full:
-/// as many threads as one dependency may take, with a queue as short as its callers' patience, are a bulkhead (docs/bulkhead.md).
-/// Operations that block for long keep timers waiting if all threads are at it: give asynchronous calls a pool of their own.
+/// Two kinds of work: what goes on with calls under way (`post`, timers) is short, is bounded by the number
+/// of calls, and goes first; operations that block (`try_post`, used by `run_on`) wait in a queue that is
+/// bounded, and are refused when it is full: as many threads as one dependency may take, with a queue as
+/// short as its callers' patience, are a bulkhead (docs/bulkhead.md). Operations that block for long keep
+/// timers waiting if all threads are at it: give asynchronous calls a pool of their own.
 ///
 /// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions).
 /// Thread safety: shared objects safe.
-/// Cancellation: `shut_down` (and the destructor) refuses new blocking work, hands back what is queued, ends every pause of the
-/// calls under way (they complete, with `reason::shut_down`), and waits until all calls have completed. It must not be called
-/// from the pool's own threads. Start no asynchronous call on it after that: it would be dropped with the pool.
+/// Cancellation: `shut_down` (and the destructor) refuses new blocking work, hands back what is queued, ends
+/// every pause of the calls under way (they complete, with `reason::shut_down`), and waits until all calls
+/// have completed. It must not be called from the pool's own threads. Start no asynchronous call on it after
+/// that: it would be dropped with the pool.
 /// Cost: a mutex for each piece of work; no allocation but for the threads.
 class pool_scheduler {
  public:
@@ -162,8 +165,8 @@ class pool_scheduler {
 
   // For work that blocks.
 
-  /// `queue_full` if no thread is free and the queue is full, `shut_down` if the pool shuts down; `none` if it was taken. Handed back with
-  /// `task::stop` if it shuts down later.
+  /// `queue_full` if no thread is free and the queue is full, `shut_down` if the pool shuts down; `none` if
+  /// it was taken. Handed back with `task::stop` if it shuts down later.
   reason try_post(pool_task& work) noexcept {
     const std::lock_guard lock(mutex_);
     if (stopping_) return reason::shut_down;

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_EXEC_SLEEP_HPP
 #define SEAWALL_EXEC_SLEEP_HPP
 
-// A pause for coroutines of any kind, on any scheduler: `co_await sleep_for(scheduler, 30ms)`. What operations and tests need
-// to let time pass; calls do not sleep, they are told the time.
+// A pause for coroutines of any kind, on any scheduler: `co_await sleep_for(scheduler, 30ms)`. What
+// operations and tests need to let time pass; calls do not sleep, they are told the time.
 
 #include <atomic>
 #include <coroutine>
@@ -19,8 +19,9 @@ namespace seawall {
 
 namespace detail {
 
-/// Waits for an instant or for a stop token, whichever comes first. `Owner` derives from it and has `woken(bool in_time)`,
-/// which is called once, by the scheduler or by whoever fires the token, and after which this may be gone.
+/// Waits for an instant or for a stop token, whichever comes first. `Owner` derives from it and has
+/// `woken(bool in_time)`, which is called once, by the scheduler or by whoever fires the token, and after
+/// which this may be gone.
 template <class Scheduler, class Owner>
 class timed_wait : task {
  public:
@@ -36,7 +37,8 @@ class timed_wait : task {
 
   Scheduler& scheduler() const noexcept { return scheduler_; }
 
-  /// What is known at once, else nothing: `woken` is called, or was, and this may be gone. May be begun again once it is over.
+  /// What is known at once, else nothing: `woken` is called, or was, and this may be gone. May be begun again
+  /// once it is over.
   std::optional<bool> begin(instant at, const std::stop_token& stop) {
     events_.store(0, std::memory_order_relaxed);
     in_time_ = true;
@@ -49,7 +51,8 @@ class timed_wait : task {
   }
 
  private:
-  // What has happened. Whoever finds that all the others have let go goes on. Acquire and release: what they wrote is seen.
+  // What has happened. Whoever finds that all the others have let go goes on. Acquire and release: what they
+  // wrote is seen.
   static constexpr std::uint8_t begun = 1, due = 2, stopped = 4;
 
   struct on_stop {
@@ -132,11 +135,13 @@ class sleeping : timed_wait<Scheduler, sleeping<Scheduler>> {
 
 }  // namespace detail
 
-/// `co_await` it: the coroutine goes on on the scheduler once the time has come, or where `stop` is fired as soon as it is.
-/// True if it was the time; false if it was `stop`, or if the scheduler shuts down. `never()` waits for `stop` alone.
+/// `co_await` it: the coroutine goes on on the scheduler once the time has come, or where `stop` is fired as
+/// soon as it is. True if it was the time; false if it was `stop`, or if the scheduler shuts down. `never()`
+/// waits for `stop` alone.
 ///
-/// Lifetime: the scheduler outlives the sleep. A sleeping coroutine may be destroyed where due timers are run on the spot, by
-/// those who share a thread with them (`virtual_scheduler`); elsewhere fire `stop`, and let it end.
+/// Lifetime: the scheduler outlives the sleep. A sleeping coroutine may be destroyed where due timers are run
+/// on the spot, by those who share a thread with them (`virtual_scheduler`); elsewhere fire `stop`, and let
+/// it end.
 /// Cost: a timer; no allocation but that of a stop callback.
 template <scheduler Scheduler>
 [[nodiscard]] detail::sleeping<Scheduler> sleep_until(Scheduler& on, instant at, std::stop_token stop = {}) {

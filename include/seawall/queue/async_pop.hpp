@@ -43,16 +43,17 @@ class popping {
 
 }  // namespace detail
 
-/// `co_await` it: a `pop_result<T>`, as `queue.pop({deadline, stop})` has it, but the coroutine waits instead of the thread, and goes
-/// on on the scheduler. The deadline is one of the scheduler's clock. Not a `queue_wait`: g++ 12 destroys an aggregate that is
-/// written into a co_await expression twice.
+/// `co_await` it: a `pop_result<T>`, as `queue.pop({deadline, stop})` has it, but the coroutine waits instead
+/// of the thread, and goes on on the scheduler. The deadline is one of the scheduler's clock. Not a
+/// `queue_wait`: g++ 12 destroys an aggregate that is written into a co_await expression twice.
 ///
 /// Items have to be movable without throwing.
 ///
-/// Lifetime: queue and scheduler outlive the wait. A coroutine that waits may be destroyed only by those who share a thread with
-/// the scheduler and with all who push or close, and only until it is woken: the scheduler has it from then on until it runs.
-/// Elsewhere request `stop`, and let it end.
-/// Cost: that of a pop; if it waits, a post, and a timer where there is a deadline. No allocation but that of a stop callback.
+/// Lifetime: queue and scheduler outlive the wait. A coroutine that waits may be destroyed only by those who
+/// share a thread with the scheduler and with all who push or close, and only until it is woken: the
+/// scheduler has it from then on until it runs. Elsewhere request `stop`, and let it end.
+/// Cost: that of a pop; if it waits, a post, and a timer where there is a deadline. No allocation but that of
+/// a stop callback.
 template <class T, scheduler Scheduler>
 [[nodiscard]] detail::queue_awaiter<detail::popping<T>, Scheduler> async_pop(
     backpressure_queue<T>& queue, Scheduler& on, instant deadline = instant::never(),

@@ -2,7 +2,8 @@
 #ifndef SEAWALL_QUEUE_ASYNC_PUSH_HPP
 #define SEAWALL_QUEUE_ASYNC_PUSH_HPP
 
-// Coroutines as producers of a backpressure queue, on any scheduler: `co_await async_push(queue, scheduler, std::move(item))`.
+// Coroutines as producers of a backpressure queue, on any scheduler:
+// `co_await async_push(queue, scheduler, std::move(item))`.
 
 #include <optional>
 #include <stop_token>
@@ -51,14 +52,15 @@ class pushing {
 
 }  // namespace detail
 
-/// `co_await` it: a `push_result`, as `queue.push(std::move(item), about, {deadline, stop})` has it, but the coroutine waits instead of
-/// the thread, and goes on on the scheduler. The deadlines, of the wait and of the item, are of the scheduler's clock. A refused
-/// item was not moved from: the caller still has it.
+/// `co_await` it: a `push_result`, as `queue.push(std::move(item), about, {deadline, stop})` has it, but the
+/// coroutine waits instead of the thread, and goes on on the scheduler. The deadlines, of the wait and of the
+/// item, are of the scheduler's clock. A refused item was not moved from: the caller still has it.
 ///
-/// Lifetime: queue, scheduler and item outlive the wait. A coroutine that waits may be destroyed only by those who share a thread
-/// with the scheduler and with all who pop, close or reconfigure, and only until it is woken: the scheduler has it from then on
-/// until it runs. Elsewhere request `stop`, and let it end.
-/// Cost: that of a push; if it waits, a post, and a timer where there is a deadline. No allocation but that of a stop callback.
+/// Lifetime: queue, scheduler and item outlive the wait. A coroutine that waits may be destroyed only by
+/// those who share a thread with the scheduler and with all who pop, close or reconfigure, and only until it
+/// is woken: the scheduler has it from then on until it runs. Elsewhere request `stop`, and let it end.
+/// Cost: that of a push; if it waits, a post, and a timer where there is a deadline. No allocation but that
+/// of a stop callback.
 template <class T, scheduler Scheduler>
 [[nodiscard]] detail::queue_awaiter<detail::pushing<T>, Scheduler> async_push(
     backpressure_queue<T>& queue, Scheduler& on, T&& item, const queue_item& about = {},

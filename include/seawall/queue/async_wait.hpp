@@ -2,7 +2,8 @@
 #ifndef SEAWALL_QUEUE_ASYNC_WAIT_HPP
 #define SEAWALL_QUEUE_ASYNC_WAIT_HPP
 
-// How a coroutine waits for a backpressure queue, on any scheduler; what for is async_pop.hpp's and async_push.hpp's matter.
+// How a coroutine waits for a backpressure queue, on any scheduler; what for is async_pop.hpp's and
+// async_push.hpp's matter.
 
 #include <atomic>
 #include <concepts>
@@ -21,8 +22,8 @@
 
 namespace seawall::detail {
 
-/// What a coroutine waits for: `attempt` is made whenever it may succeed; it enlists the waiter in `list` and returns nothing if
-/// it has to wait, and says `not_yet` if there is nobody to enlist.
+/// What a coroutine waits for: `attempt` is made whenever it may succeed; it enlists the waiter in `list` and
+/// returns nothing if it has to wait, and says `not_yet` if there is nobody to enlist.
 template <class A>
 concept queue_action = requires(A& a, instant now, queue_waiter* w, queue_answer how) {
   { a.attempt(now, w) } -> std::same_as<std::optional<queue_answer>>;
@@ -31,9 +32,9 @@ concept queue_action = requires(A& a, instant now, queue_waiter* w, queue_answer
   a.result();
 };
 
-/// Waits for what `Action` wants of a queue, for the deadline, or for the stop token. Whoever takes it out of the queue's list, under
-/// the queue's mutex, has *claimed* it: the other side, the timer or the token, one of them for each time that it waits. It goes on
-/// on the scheduler, when the timer too has let go.
+/// Waits for what `Action` wants of a queue, for the deadline, or for the stop token. Whoever takes it out of
+/// the queue's list, under the queue's mutex, has *claimed* it: the other side, the timer or the token, one
+/// of them for each time that it waits. It goes on on the scheduler, when the timer too has let go.
 template <queue_action Action, class Scheduler>
 class queue_awaiter : queue_waiter, task {
  public:
@@ -103,7 +104,8 @@ class queue_awaiter : queue_waiter, task {
     waiting_ = true;
     return this;
   }
-  // It is in the list. Whoever claims it leaves it to us to go on, until we have begun. How it ended if it has ended already.
+  // It is in the list. Whoever claims it leaves it to us to go on, until we have begun. How it ended if it
+  // has ended already.
   std::optional<end> begin() {
     if (stop_.stop_possible()) on_stop_.emplace(stop_, stopping{this});
     if (armed_) scheduler_.schedule_at(deadline_, timer_, due_);
@@ -142,7 +144,8 @@ class queue_awaiter : queue_waiter, task {
       self.go_on();
     }
   }
-  // Nobody else will touch it: the token's callback is over, and so is the timer. Else the timer, which is about to run, goes on.
+  // Nobody else will touch it: the token's callback is over, and so is the timer. Else the timer, which is
+  // about to run, goes on.
   bool alone() {
     on_stop_.reset();
     if (!armed_ || scheduler_.cancel(timer_)) return true;

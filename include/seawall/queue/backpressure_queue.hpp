@@ -2,8 +2,9 @@
 #ifndef SEAWALL_QUEUE_BACKPRESSURE_QUEUE_HPP
 #define SEAWALL_QUEUE_BACKPRESSURE_QUEUE_HPP
 
-// A bounded queue of work between threads: what does not fit waits, comes back, or makes room; what cannot be served in time is
-// not served. Nothing in it disappears without a word. Coroutines take from it with async_pop.hpp. Not lock-free: the lock is short.
+// A bounded queue of work between threads: what does not fit waits, comes back, or makes room; what cannot be
+// served in time is not served. Nothing in it disappears without a word. Coroutines take from it with
+// async_pop.hpp. Not lock-free: the lock is short.
 
 #include <atomic>
 #include <cstddef>
@@ -26,20 +27,23 @@ namespace seawall {
 
 /// A queue. A handle: moving it leaves references to its inside valid; it outlives those who use it.
 ///
-/// With the default options the order is that of arrival until the oldest item has used half of its time; then the newest goes
-/// first, and what cannot meet its deadline is given to `queue_hooks::dropped` (docs/queue.md has the figures).
+/// With the default options the order is that of arrival until the oldest item has used half of its time;
+/// then the newest goes first, and what cannot meet its deadline is given to `queue_hooks::dropped`
+/// (docs/queue.md has the figures).
 ///
 /// 1. An accepted item comes out once: to a consumer, or to `dropped`. A refused one was not moved from.
 /// 2. After `close` nothing is accepted; consumers get what is left, then `queue_answer::closed`.
-/// 3. No function of T, and no hook, is called with the lock held, but for a move constructor that cannot throw of a T of at most
-///    128 bytes. If one that can throws, the item is where it was.
+/// 3. No function of T, and no hook, is called with the lock held, but for a move constructor that cannot
+///    throw of a T of at most 128 bytes. If one that can throws, the item is where it was.
 /// 4. Whoever waits and can go on is woken.
 ///
-/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions); `create` returns them.
-/// Thread safety: distinct and shared objects safe; moving is not. Producers that wait are woken in their order, but one that
-/// comes later and smaller may be faster.
-/// Cost: push and pop: one lock each (two if the move may throw), constant time with the cheap orders (`core::queue_machine`); a
-/// clock read where the options need one, see `now`. No allocation once as many items have been queued as there ever are.
+/// Errors: invalid options: the constructor throws `std::invalid_argument` (aborts without exceptions);
+/// `create` returns them.
+/// Thread safety: distinct and shared objects safe; moving is not. Producers that wait are woken in their
+/// order, but one that comes later and smaller may be faster.
+/// Cost: push and pop: one lock each (two if the move may throw), constant time with the cheap orders
+/// (`core::queue_machine`); a clock read where the options need one, see `now`. No allocation once as many
+/// items have been queued as there ever are.
 template <class T>
 class backpressure_queue {
   static_assert(std::is_object_v<T> && std::is_move_constructible_v<T>, "items are moved in and out");
@@ -66,7 +70,8 @@ class backpressure_queue {
     return Creator::make(options_type{std::move(options), std::move(hooks)});
   }
 
-  /// Never waits. `now` is for those who have it, or whose clock is another; else the clock is read where it is needed.
+  /// Never waits. `now` is for those who have it, or whose clock is another; else the clock is read where it
+  /// is needed.
   push_result try_push(T&& item, const queue_item& about, instant now) {
     const std::uint64_t bytes = impl_->bytes_of(item);
     if (impl_->push_at_once(item, about, bytes)) [[likely]]
@@ -76,7 +81,8 @@ class backpressure_queue {
   push_result try_push(T&& item, const queue_item& about = {}) {
     return try_push(std::move(item), about, clock(about));
   }
-  /// Waits for room, where the queue is one of `queue_full::wait`; not longer than until the item has expired.
+  /// Waits for room, where the queue is one of `queue_full::wait`; not longer than until the item has
+  /// expired.
   push_result push(T&& item, const queue_item& about, const queue_wait& wait) {
     const std::uint64_t bytes = impl_->bytes_of(item);
     if (impl_->push_at_once(item, about, bytes)) [[likely]]
@@ -110,7 +116,8 @@ class backpressure_queue {
     return r;
   }
 
-  /// Appends what there is, at most `max` items, to a container with `push_back`. If that throws, the rest is where it was.
+  /// Appends what there is, at most `max` items, to a container with `push_back`. If that throws, the rest is
+  /// where it was.
   template <class Container>
   batch_result try_pop_batch(Container& out, std::size_t max, instant now) {
     batch_result r;
@@ -134,15 +141,16 @@ class backpressure_queue {
 
   /// Nothing more is accepted; whoever waits for room gets his item back. Consumers take what is left.
   void close() { impl_->state.close(); }
-  /// Closes, and waits until consumers have taken everything. Returns the number of items left: 0, unless the wait
-  /// has ended first; `try_pop_batch` takes them.
+  /// Closes, and waits until consumers have taken everything. Returns the number of items left: 0, unless the
+  /// wait has ended first; `try_pop_batch` takes them.
   std::size_t drain(const queue_wait& wait = {}) {
     close();
     impl_->wait(&state::drainers, wait,
                 [this](detail::queue_waiter* w) { return impl_->drained(clock(), w); });
     return impl_->state.left();
   }
-  /// Gives what has expired to `dropped`. Pushes and pops do it as well: for queues that may be idle for long.
+  /// Gives what has expired to `dropped`. Pushes and pops do it as well: for queues that may be idle for
+  /// long.
   void tick(instant now) { impl_->tick(now); }
   void tick() { tick(steady_clock::now()); }
 
@@ -150,8 +158,9 @@ class backpressure_queue {
   backpressure_queue_snapshot snapshot() const { return snapshot(steady_clock::now()); }
   const std::string& name() const noexcept { return impl_->state.name; }
 
-  /// New options from now on; what is queued stays queued, also if it is more than the new bounds allow. Name, order and turns are
-  /// fixed. Returns what is wrong with the options, in which case nothing has changed.
+  /// New options from now on; what is queued stays queued, also if it is more than the new bounds allow.
+  /// Name, order and turns are fixed. Returns what is wrong with the options, in which case nothing has
+  /// changed.
   std::optional<option_error> reconfigure(const backpressure_queue_options& options, instant now) {
     return impl_->reconfigure(options, now);
   }

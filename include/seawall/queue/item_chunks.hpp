@@ -2,8 +2,9 @@
 #ifndef SEAWALL_QUEUE_ITEM_CHUNKS_HPP
 #define SEAWALL_QUEUE_ITEM_CHUNKS_HPP
 
-// Items in the order of their arrival, side by side, for queues that need no more of them than that: what a consumer takes shares
-// cache lines with what he takes next, and many leave as one. Chunks are used again and again.
+// Items in the order of their arrival, side by side, for queues that need no more of them than that: what a
+// consumer takes shares cache lines with what he takes next, and many leave as one. Chunks are used again and
+// again.
 
 #include <algorithm>
 #include <cassert>

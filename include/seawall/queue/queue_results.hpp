@@ -18,16 +18,17 @@
 
 namespace seawall {
 
-/// What a queue knows of its items. All are called with no lock held; `dropped` and `level` may call back into the queue.
+/// What a queue knows of its items. All are called with no lock held; `dropped` and `level` may call back
+/// into the queue.
 template <class T>
 struct queue_hooks {
   /// The size of an item; asked once, by its producer, who gets what it throws.
   std::function<std::uint64_t(const T&)> bytes = {};
-  /// Takes what leaves the queue without a consumer, in the thread that found it out. It must not throw. A queue that is being
-  /// destroyed is closed: an item that is pushed again is refused.
+  /// Takes what leaves the queue without a consumer, in the thread that found it out. It must not throw. A
+  /// queue that is being destroyed is closed: an item that is pushed again is refused.
   std::function<void(T&&, queue_drop)> dropped = {};
-  /// Told of the passing of a watermark, one at a time; the last one told is how it is. One that is undone before it can be told is
-  /// not told. It must not throw.
+  /// Told of the passing of a watermark, one at a time; the last one told is how it is. One that is undone
+  /// before it can be told is not told. It must not throw.
   std::function<void(queue_level)> level = {};
 };
 

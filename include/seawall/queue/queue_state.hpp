@@ -2,7 +2,8 @@
 #ifndef SEAWALL_QUEUE_QUEUE_STATE_HPP
 #define SEAWALL_QUEUE_QUEUE_STATE_HPP
 
-// What a backpressure queue is, whatever its items are: the machine, the lock, those who wait, the watermarks.
+// What a backpressure queue is, whatever its items are: the machine, the lock, those who wait, the
+// watermarks.
 
 #include <atomic>
 #include <cstddef>
@@ -53,11 +54,12 @@ class queue_state {
     set(o);
   }
 
-  /// The lock, and at its end what follows from what was done: one who can go on is woken, a watermark is told; with the
-  /// lock no longer held.
+  /// The lock, and at its end what follows from what was done: one who can go on is woken, a watermark is
+  /// told; with the lock no longer held.
   ///
-  /// Whoever is woken does the same when he has looked. So a chain of those who can go on never breaks: there is room or an item
-  /// for the first who waits only while somebody is on his way to it. Nobody is woken for items that those on their way can take.
+  /// Whoever is woken does the same when he has looked. So a chain of those who can go on never breaks: there
+  /// is room or an item for the first who waits only while somebody is on his way to it. Nobody is woken for
+  /// items that those on their way can take.
   class ABSL_SCOPED_LOCKABLE section {
    public:
     explicit section(queue_state& s) ABSL_EXCLUSIVE_LOCK_FUNCTION(s.mutex) : state_(s) { s.mutex.lock(); }

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_QUEUE_QUEUE_STORAGE_HPP
 #define SEAWALL_QUEUE_QUEUE_STORAGE_HPP
 
-// The items of a backpressure queue: how they come into their places and out of them, which is the part that knows T. Places are
-// used again and again. What T does, and what hooks do, happens outside the lock; see `moves_under_lock` for the exception.
+// The items of a backpressure queue: how they come into their places and out of them, which is the part that
+// knows T. Places are used again and again. What T does, and what hooks do, happens outside the lock; see
+// `moves_under_lock` for the exception.
 
 #include <algorithm>
 #include <cstddef>
@@ -250,7 +251,8 @@ class queue_storage {
       return how == thread_waiter::end::stopped ? queue_answer::stopped : queue_answer::timed_out;
     }
   }
-  /// True if he was in the list: nobody will wake him. Else he has been, and does not come for what he was woken for.
+  /// True if he was in the list: nobody will wake him. Else he has been, and does not come for what he was
+  /// woken for.
   bool leave(queue_waiters queue_state::*list, queue_waiter& w) {
     const queue_state::section s(state);
     const bool was_there = w.linked;

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_QUEUE_WAITING_HPP
 #define SEAWALL_QUEUE_WAITING_HPP
 
-// Those who wait for a queue: threads here, coroutines in async_pop.hpp. Whoever is woken looks again; nothing is handed to him
-// while he sleeps, so that nothing is lost with one that goes away.
+// Those who wait for a queue: threads here, coroutines in async_pop.hpp. Whoever is woken looks again;
+// nothing is handed to him while he sleeps, so that nothing is lost with one that goes away.
 
 #include <condition_variable>
 #include <cstdint>
@@ -15,7 +15,8 @@
 
 namespace seawall {
 
-/// How long to wait: until the deadline (of `steady_clock`, or of the scheduler that waits), or until `stop` is requested.
+/// How long to wait: until the deadline (of `steady_clock`, or of the scheduler that waits), or until `stop`
+/// is requested.
 struct queue_wait {
   instant deadline = instant::never();
   std::stop_token stop = {};
@@ -23,7 +24,8 @@ struct queue_wait {
 
 namespace detail {
 
-/// One who waits. In a list, or on his way: once out of the list, `wake` is called, and not before that may he go.
+/// One who waits. In a list, or on his way: once out of the list, `wake` is called, and not before that may
+/// he go.
 class queue_waiter {
  public:
   queue_waiter() = default;
@@ -48,8 +50,8 @@ class queue_waiter {
 
 /// In the order in which they came: whoever has looked in vain goes back to his place.
 ///
-/// Thread safety: none of its own; the queue's mutex. Cost: constant; to go back, a step for each of those in front, which are only
-/// such as have gone back as well.
+/// Thread safety: none of its own; the queue's mutex. Cost: constant; to go back, a step for each of those in
+/// front, which are only such as have gone back as well.
 class queue_waiters {
  public:
   bool empty() const noexcept { return first_ == nullptr; }

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_TESTING_ASYNC_SCRIPT_HPP
 #define SEAWALL_TESTING_ASYNC_SCRIPT_HPP
 
-// A dependency that behaves as a line of text says (script.hpp), for the asynchronous drivers: it answers by a timer of
-// their scheduler, virtual or real, and can be given up on.
+// A dependency that behaves as a line of text says (script.hpp), for the asynchronous drivers: it answers by
+// a timer of their scheduler, virtual or real, and can be given up on.
 
 #include <atomic>
 #include <coroutine>
@@ -26,7 +26,8 @@
 
 namespace seawall::testing {
 
-/// What an operation does when its attempt is given up: the caller has gone, its time is over, another attempt has won.
+/// What an operation does when its attempt is given up: the caller has gone, its time is over, another
+/// attempt has won.
 enum class when_given_up : std::uint8_t {
   stops,         ///< ends at once, with CANCELLED, which nobody will see
   answers_late,  ///< does not notice, and answers when it would have: a late loser
@@ -34,8 +35,8 @@ enum class when_given_up : std::uint8_t {
 
 struct async_script_options {
   when_given_up given_up = when_given_up::stops;
-  /// For so long after its deadline a hanging attempt waits to be given up. Zero will do in virtual time, where the driver comes
-  /// first; in real time its timer may be late.
+  /// For so long after its deadline a hanging attempt waits to be given up. Zero will do in virtual time,
+  /// where the driver comes first; in real time its timer may be late.
   duration patience = duration::zero();
 };
 
@@ -99,14 +100,16 @@ class timed_answer : protected seawall::detail::timed_wait<Scheduler, timed_answ
 
 }  // namespace detail
 
-/// An operation that answers `value` or fails as its script says, on `Scheduler`. To be awaited, by the drivers or by any
-/// coroutine: `idempotent(std::ref(quotes))`; as one that takes a completion: `idempotent(quotes.calling_back())`.
+/// An operation that answers `value` or fails as its script says, on `Scheduler`. To be awaited, by the
+/// drivers or by any coroutine: `idempotent(std::ref(quotes))`; as one that takes a completion:
+/// `idempotent(quotes.calling_back())`.
 ///
 /// `until` in a script counts from the making of this. What takes no time answers from inside the call.
 /// Thread safety: attempts may be started and given up on any thread.
 /// Lifetime: it outlives its attempts, late ones included, and the scheduler outlives it.
-/// Cancellation: a hanging step ends when its attempt is given up, or at its deadline where nobody does, as a client with a
-/// time-out would; so does an answer that would come after the deadline. `async_script_options` say what the others do.
+/// Cancellation: a hanging step ends when its attempt is given up, or at its deadline where nobody does, as a
+/// client with a time-out would; so does an answer that would come after the deadline. `async_script_options`
+/// say what the others do.
 template <class T, scheduler Scheduler = virtual_scheduler>
 class scripted_async {
  public:

@@ -46,11 +46,11 @@ inline absl::Status no_answer_in_time() { return absl::DeadlineExceededError("sc
 
 }  // namespace detail
 
-/// An operation that answers `value` or fails as its script says, and passes virtual time. Hand it to a pipeline with
-/// `std::ref`, so that the script goes on where it was: `idempotent(std::ref(quotes))`.
+/// An operation that answers `value` or fails as its script says, and passes virtual time. Hand it to a
+/// pipeline with `std::ref`, so that the script goes on where it was: `idempotent(std::ref(quotes))`.
 ///
-/// Cancellation: a hanging step ends at the attempt's deadline, as a client with a time-out would; without a deadline the
-/// test is ended.
+/// Cancellation: a hanging step ends at the attempt's deadline, as a client with a time-out would; without a
+/// deadline the test is ended.
 template <class T>
 class scripted {
  public:

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_TESTING_VIRTUAL_CLOCK_HPP
 #define SEAWALL_TESTING_VIRTUAL_CLOCK_HPP
 
-// Time that passes only when a test says so, or when a call under test pauses. An hour of outage takes microseconds, and
-// every figure is exact.
+// Time that passes only when a test says so, or when a call under test pauses. An hour of outage takes
+// microseconds, and every figure is exact.
 
 #include <cstdio>
 #include <cstdlib>
@@ -36,11 +36,13 @@ class virtual_clock final : public environment {
     if (t > now_) now_ = t;
   }
 
-  /// Something that happens while the time passes: the caller goes away, a flag is thrown. `happening()` is called once
-  /// at `t`, before whatever else goes on then; as soon as the time passes, if `t` has been. It must not advance the clock.
+  /// Something that happens while the time passes: the caller goes away, a flag is thrown. `happening()` is
+  /// called once at `t`, before whatever else goes on then; as soon as the time passes, if `t` has been. It
+  /// must not advance the clock.
   void at(instant t, std::function<void()> happening) { happenings_.emplace(t, std::move(happening)); }
 
-  /// Part of `blocking_environment`. Nobody else runs, so a pause without an end is a deadlock: the test is ended.
+  /// Part of `blocking_environment`. Nobody else runs, so a pause without an end is a deadlock: the test is
+  /// ended.
   void pause(instant until, parker& p) override {
     while (!p.poked() && due_by(until)) happen();
     if (p.poked()) return p.wait_until(until);
@@ -63,9 +65,9 @@ class virtual_clock final : public environment {
   std::multimap<instant, std::function<void()>> happenings_;
 };
 
-/// Runs `op` in virtual time: as `pipeline.run(options, op)`, on this clock. The operation passes time by itself
-/// (`clock.advance`, or a `script`); pipelines that it runs inside its attempt, with `inner.run(attempt, op)`, are on the
-/// same clock.
+/// Runs `op` in virtual time: as `pipeline.run(options, op)`, on this clock. The operation passes time by
+/// itself (`clock.advance`, or a `script`); pipelines that it runs inside its attempt, with
+/// `inner.run(attempt, op)`, are on the same clock.
 template <class Pipeline, class Op>
 auto run(virtual_clock& clock, const Pipeline& pipeline, const call_options& options, Op&& op) {
   seawall::detail::check_operation<std::remove_cvref_t<Op>, Pipeline::repeats>();

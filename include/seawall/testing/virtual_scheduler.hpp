@@ -2,8 +2,8 @@
 #ifndef SEAWALL_TESTING_VIRTUAL_SCHEDULER_HPP
 #define SEAWALL_TESTING_VIRTUAL_SCHEDULER_HPP
 
-// A scheduler whose time passes only when it is run: a discrete-event simulation. The same seed gives the same run, to the
-// nanosecond; another seed gives another order among things that happen at the same instant.
+// A scheduler whose time passes only when it is run: a discrete-event simulation. The same seed gives the
+// same run, to the nanosecond; another seed gives another order among things that happen at the same instant.
 
 #include <cstdint>
 

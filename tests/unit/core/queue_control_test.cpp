@@ -54,7 +54,8 @@ TEST_CASE(
          {199ms, 11ms, false, true},  // but it is judged when it is over
          {200ms, 11ms, false, false}});
 }
-TEST_CASE("CoDel, sojourn: a queue that empties again and again does not stand, however late its consumer comes") {
+TEST_CASE(
+    "CoDel, sojourn: a queue that empties again and again does not stand, however late its consumer comes") {
   controlled_delay c({.on = true});
   for (int i = 0; i < 100; ++i) {
     CHECK_FALSE(c.drops(20ms, false, at(30ms * i)));

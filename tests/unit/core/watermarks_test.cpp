@@ -33,7 +33,7 @@ TEST_CASE("watermarks: high from the share on, low at the share or less, where i
   CHECK(marks_of(0.8, 0.3, 10) == marks{8, 3});
   CHECK(marks_of(0.75, 0.25, 10) == marks{8, 2});  // 3 of 10 is more than a quarter
   CHECK(marks_of(1.0, 0.5, 1) == marks{1, 0});
-  CHECK(marks_of(0.07, 0.0, 100) == marks{7, 0});  // 0.07 * 100 is a little more than 7
+  CHECK(marks_of(0.07, 0.0, 100) == marks{7, 0});    // 0.07 * 100 is a little more than 7
   CHECK(marks_of(0.9, 0.29, 100) == marks{90, 29});  // and 0.29 * 100 a little less than 29
 }
 

@@ -186,7 +186,8 @@ TEST_CASE("async_push: who waits for room hears when his item has expired, where
   }
 }
 
-TEST_CASE("async_push: what the move of an item throws is heard by its producer, also by one that has waited") {
+TEST_CASE(
+    "async_push: what the move of an item throws is heard by its producer, also by one that has waited") {
   virtual_scheduler loop;
   backpressure_queue<fragile> q(room_for_one());
   std::string heard;

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_ADAPT_REDIS_CONNECTION_HPP
 #define SEAWALL_ADAPT_REDIS_CONNECTION_HPP
 
-// A connection to a Redis server on which everything has an end: time, and what the other side may send. hiredis speaks the
-// protocol (0.14 to 1.2), without blocking; its own time-outs are for each read, and a server that sends a byte at a time
-// would never meet one.
+// A connection to a Redis server on which everything has an end: time, and what the other side may send.
+// hiredis speaks the protocol (0.14 to 1.2), without blocking; its own time-outs are for each read, and a
+// server that sends a byte at a time would never meet one.
 
 #include <fcntl.h>
 #include <poll.h>

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_ADAPT_REDIS_SCRIPT_HPP
 #define SEAWALL_ADAPT_REDIS_SCRIPT_HPP
 
-// What a shared quota is on the Redis server: a script, carried out as one step, its arguments and its answer. Knows no
-// connection; see adapt/redis.hpp.
+// What a shared quota is on the Redis server: a script, carried out as one step, its arguments and its
+// answer. Knows no connection; see adapt/redis.hpp.
 
 #include <array>
 #include <charconv>
@@ -18,16 +18,16 @@
 
 namespace seawall::detail {
 
-/// GCRA in whole numbers. The state is a debt that grows by `unit` with each permit and shrinks by `drain` in each
-/// microsecond, and never exceeds `cap` by what is granted: with `permits` per `per`, a permit is `per` in microseconds and a
-/// microsecond drains `permits`, both divided by what they have in common. So a third of a permit is exact. All values stay
-/// below 2^52, where Lua's numbers (doubles) are whole.
+/// GCRA in whole numbers. The state is a debt that grows by `unit` with each permit and shrinks by `drain` in
+/// each microsecond, and never exceeds `cap` by what is granted: with `permits` per `per`, a permit is `per`
+/// in microseconds and a microsecond drains `permits`, both divided by what they have in common. So a third
+/// of a permit is exact. All values stay below 2^52, where Lua's numbers (doubles) are whole.
 ///
-/// The clock is the server's. When it steps back, nothing drains until it goes on from there; when it steps ahead, at most
-/// all debts are forgotten, which is one burst.
+/// The clock is the server's. When it steps back, nothing drains until it goes on from there; when it steps
+/// ahead, at most all debts are forgotten, which is one burst.
 ///
-/// Where the state is gone, and the caller has been answered lately, it was lost (a restart, a replica that lagged): the debt
-/// is then the most that it can be, so that a failover is worth no burst.
+/// Where the state is gone, and the caller has been answered lately, it was lost (a restart, a replica that
+/// lagged): the debt is then the most that it can be, so that a failover is worth no burst.
 ///
 /// Where shares are reserved, a member's part is drained only while the server hears from it.
 inline constexpr std::string_view redis_quota_script = R"lua(
@@ -117,7 +117,8 @@ struct redis_quota_arguments {
                std::to_string(gone_after.ns() / 1000)} {}
 };
 
-/// "3 0": what was granted, microseconds to the next permit. Empty if it is anything else, or more than was wanted.
+/// "3 0": what was granted, microseconds to the next permit. Empty if it is anything else, or more than was
+/// wanted.
 inline std::optional<core::lease_reply> parse_quota_reply(std::string_view text, std::uint64_t wanted) {
   const char* const end = text.data() + text.size();
   std::uint64_t granted = 0;

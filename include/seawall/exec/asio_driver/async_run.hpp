@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// `async_run`: a pipeline as an asynchronous operation of Asio, for any completion token. Read twice, by exec/asio.hpp and by
-// exec/boost_asio.hpp, hence without a guard; included by anybody else it says nothing.
+// `async_run`: a pipeline as an asynchronous operation of Asio, for any completion token. Read twice, by
+// exec/asio.hpp and by exec/boost_asio.hpp, hence without a guard; included by anybody else it says nothing.
 
 #include <concepts>
 #include <cstddef>
@@ -228,20 +228,25 @@ auto initiate(const Pipeline& p, const Options& options, const Outer& outer, Pla
 
 /// Runs `op` through a pipeline as an asynchronous operation of Asio.
 ///
-/// `p`: outlives the call. `place`: the executor on which the call goes on, or a context. `op`: any of the kinds in exec/launch.hpp,
-/// a coroutine (`asio::awaitable<R>`), or an initiating function `op(attempt, auto token)`; declared if the pipeline repeats.
-/// `token`: any completion token. `options` and `outer`, the attempt of an enclosing call, as for `pipeline::start`.
-/// Signature: `void(R)` where R tells of failures itself (absl::Status, StatusOr, std::expected), else
-/// `void(std::exception_ptr, R)`, `void(std::exception_ptr)` for void. The handler is called on its associated executor (by
-/// default `place`), never from inside.
+/// `p`: outlives the call. `place`: the executor on which the call goes on, or a context. `op`: any of the
+/// kinds in exec/launch.hpp, a coroutine (`asio::awaitable<R>`), or an initiating function
+/// `op(attempt, auto token)`; declared if the pipeline repeats. `token`: any completion token. `options` and
+/// `outer`, the attempt of an enclosing call, as for `pipeline::start`. Signature: `void(R)` where R tells of
+/// failures itself (absl::Status, StatusOr, std::expected), else `void(std::exception_ptr, R)`,
+/// `void(std::exception_ptr)` for void. The handler is called on its associated executor (by default
+/// `place`), never from inside.
 ///
-/// Thread safety: may be called from any thread. On a context that several threads run, operations of Asio need a strand as
-/// `place`, since giving up an attempt emits its cancellation signal; this does not compile for thread pools without one.
-/// Cancellation: each attempt of an operation of Asio has a cancellation slot of its own, in which all types are emitted when
-/// the attempt is given up. The handler's own slot, if it is connected, stops the whole call, whatever the type.
-/// Lifetime: as for `pipeline::start`; an attempt that ignores its cancellation runs on, and holds back `run`.
-/// Cost: one allocation, from the handler's associated allocator (by default Asio's recycling one), given back before the
-/// handler is called unless attempts that were given up still run; a second one if the handler's slot is connected.
+/// Thread safety: may be called from any thread. On a context that several threads run, operations of Asio
+/// need a strand as `place`, since giving up an attempt emits its cancellation signal; this does not compile
+/// for thread pools without one.
+/// Cancellation: each attempt of an operation of Asio has a cancellation slot of its own, in which all types
+/// are emitted when the attempt is given up. The handler's own slot, if it is connected, stops the whole
+/// call, whatever the type.
+/// Lifetime: as for `pipeline::start`; an attempt that ignores its cancellation runs on, and holds back
+/// `run`.
+/// Cost: one allocation, from the handler's associated allocator (by default Asio's recycling one), given
+/// back before the handler is called unless attempts that were given up still run; a second one if the
+/// handler's slot is connected.
 template <detail::SEAWALL_ASIO_DETAIL::pipeline_like Pipeline, detail::SEAWALL_ASIO_DETAIL::place Place,
           class Op, class Token>
 auto async_run(Pipeline& p, Place&& place, Op&& op, Token&& token) {

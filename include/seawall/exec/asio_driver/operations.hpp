@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Operations that are Asio's own: coroutines (`asio::awaitable`), and initiating functions that take a completion token.
-// Read twice, by exec/asio.hpp and by exec/boost_asio.hpp, hence without a guard; included by anybody else it says nothing.
+// Operations that are Asio's own: coroutines (`asio::awaitable`), and initiating functions that take a
+// completion token. Read twice, by exec/asio.hpp and by exec/boost_asio.hpp, hence without a guard; included
+// by anybody else it says nothing.
 
 #include <concepts>
 #include <exception>
@@ -23,7 +24,8 @@ namespace detail::SEAWALL_ASIO_DETAIL {
 using error_code = SEAWALL_ASIO_SYSTEM::error_code;
 using system_error = SEAWALL_ASIO_SYSTEM::system_error;
 
-/// The end of an attempt from what an operation of Asio completes with: an error, if its signature has one, and a result.
+/// The end of an attempt from what an operation of Asio completes with: an error, if its signature has one,
+/// and a result.
 template <class Done>
 void end_attempt(Done& done) {
   done();
@@ -91,7 +93,8 @@ class attempt_signal {
         requires { scheduler.get_executor(); },
         "operations of Asio run on Asio: start this call with async_run, or on an asio_scheduler");
     using executor_type = typename Scheduler::executor_type;
-    // Cancellation signals are not thread-safe, and no attempt can be given up safely while another thread runs it.
+    // Cancellation signals are not thread-safe, and no attempt can be given up safely while another thread
+    // runs it.
     static_assert(
         !std::same_as<executor_type, net::thread_pool::executor_type> &&
             !std::same_as<executor_type, net::system_executor>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// An Asio executor as a scheduler. Read twice, by exec/asio.hpp and by exec/boost_asio.hpp, hence without a guard; included
-// by anybody else it says nothing.
+// An Asio executor as a scheduler. Read twice, by exec/asio.hpp and by exec/boost_asio.hpp, hence without a
+// guard; included by anybody else it says nothing.
 
 #include <chrono>
 #include <concepts>
@@ -70,7 +70,8 @@ class posted_work {
   task* work_;
 };
 
-/// Any thread of a context. For the context's one native timer, which must not wait for a strand of some call.
+/// Any thread of a context. For the context's one native timer, which must not wait for a strand of some
+/// call.
 class anywhere {
  public:
   explicit anywhere(net::execution_context& context) noexcept : context_(&context) {}
@@ -88,8 +89,8 @@ class anywhere {
 
 /// The timers of all calls on a context, and the native timer that wakes up for the first of them.
 ///
-/// Thread safety: shared objects safe. Cost: a mutex; the native timer is asked only for a time earlier than all others, and
-/// when the last timer has gone, as a pending wait would hold back `run`.
+/// Thread safety: shared objects safe. Cost: a mutex; the native timer is asked only for a time earlier than
+/// all others, and when the last timer has gone, as a pending wait would hold back `run`.
 class timer_service final : public net::execution_context::service {
  public:
   using key_type = timer_service;
@@ -124,8 +125,8 @@ class timer_service final : public net::execution_context::service {
   }
 
  private:
-  // So many at a time, then others have their turn: what waits in the context's queue stays bounded when a million calls
-  // are due at once.
+  // So many at a time, then others have their turn: what waits in the context's queue stays bounded when a
+  // million calls are due at once.
   static constexpr int batch = 64;
 
   void shutdown() noexcept override {
@@ -192,17 +193,21 @@ class timer_service final : public net::execution_context::service {
 
 }  // namespace detail::SEAWALL_ASIO_DETAIL
 
-/// An Asio executor, or the executor of a context, as a scheduler: calls go on on it, and on it alone. A handle; every call
-/// keeps a copy.
+/// An Asio executor, or the executor of a context, as a scheduler: calls go on on it, and on it alone. A
+/// handle; every call keeps a copy.
 ///
-/// - `run` of the context does not return while a call is under way; `stop` and `restart` are a pause to calls.
-/// - Where the context is destroyed, its calls are dropped with all they hold, wherever they are; no handler is called.
-///   Attempts that live elsewhere (on another context, on a thread) may end later, but not at the very moment.
+/// - `run` of the context does not return while a call is under way; `stop` and `restart` are a pause to
+///   calls.
+/// - Where the context is destroyed, its calls are dropped with all they hold, wherever they are; no handler
+///   is called. Attempts that live elsewhere (on another context, on a thread) may end later, but not at the
+///   very moment.
 ///
-/// Thread safety: distinct objects safe; calls may be started from any thread. Several threads may run the context: each call
-/// is read by one at a time. What calls share with their handlers needs a strand, as anything in Asio.
-/// Cost: a mutex for a timer; Asio's own operations only as exec/asio_driver/scheduler.hpp says at `timer_service`. `post`
-/// allocates the operation that Asio makes of it, and Asio keeps that memory for the next one; without memory it terminates.
+/// Thread safety: distinct objects safe; calls may be started from any thread. Several threads may run the
+/// context: each call is read by one at a time. What calls share with their handlers needs a strand, as
+/// anything in Asio.
+/// Cost: a mutex for a timer; Asio's own operations only as exec/asio_driver/scheduler.hpp says at
+/// `timer_service`. `post` allocates the operation that Asio makes of it, and Asio keeps that memory for the
+/// next one; without memory it terminates.
 template <class Executor>
 class SEAWALL_ASIO_SCHEDULER {
   using service_type = detail::SEAWALL_ASIO_DETAIL::timer_service;
@@ -244,7 +249,8 @@ class SEAWALL_ASIO_SCHEDULER {
   static void post_to(const Executor& executor, task& work) noexcept {
     SEAWALL_ASIO::post(executor, detail::SEAWALL_ASIO_DETAIL::posted_work(work));
   }
-  // The call that `e` lies in, and with it its scheduler, stays while the lock is held; the work, until it was run.
+  // The call that `e` lies in, and with it its scheduler, stays while the lock is held; the work, until it
+  // was run.
   static void hand_over(const entry& e, entry::lock_type& lock) {
     const Executor executor = static_cast<const SEAWALL_ASIO_SCHEDULER*>(e.scheduler)->executor_;
     task& work = *e.work;

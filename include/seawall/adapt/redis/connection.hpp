@@ -170,11 +170,11 @@ class redis_connection {
     for (int reads = 0; reads < most_reads; ++reads) {
       if (!ready(POLLIN, deadline)) return fail("no answer in time"), std::nullopt;
       if (redisBufferRead(context_.get()) != REDIS_OK) return fail_as_told(), std::nullopt;
-      const redisReader& unread = *context_->reader;
-      if (!begun && unread.len > unread.pos) {
+      const redisReader& input = *context_->reader;
+      if (!begun && input.len > input.pos) {
         // Nothing is asked here that is answered with a list, whose mere length would make hiredis allocate.
         begun = true;
-        if (std::string_view("+-:$").find(unread.buf[unread.pos]) == std::string_view::npos)
+        if (std::string_view("+-:$").find(input.buf[input.pos]) == std::string_view::npos)
           return fail("an answer that is none"), std::nullopt;
       }
       void* raw = nullptr;

@@ -61,7 +61,7 @@ int serve_storefront(std::span<const std::string_view> arguments) {
 
 std::string obey(const shop& s, std::string_view words) {
   if (words == "stats") return to_words(s.stats());
-  const auto turn = [words](const std::function<void(bool)>& mode, bool on) -> std::string {
+  const auto turn = [](const std::function<void(bool)>& mode, bool on) -> std::string {
     if (!mode) return std::string(no_such_mode);
     mode(on);
     return "done";

@@ -156,8 +156,7 @@ class queue_state {
 
  private:
   bool anyone_waits() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    // Without branches: they are asked by every push and pop.
-    return static_cast<bool>(!consumers.empty() | !producers.empty() | !drainers.empty());
+    return !consumers.empty() || !producers.empty() || !drainers.empty();
   }
   [[gnu::noinline]] void settle_and_unlock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     queue_waiters woken;

@@ -67,15 +67,19 @@ TEST_CASE("admission, never: a place that CoDel has taken away from its waiter i
   hand_driven_admission a(o);
   auto& first = a.comes();
   auto& second = a.comes();
+  auto& third = a.comes();
+  auto& fourth = a.comes();
   a.pass(5ms);
   first.finish();
-  second.look();
-  auto& third = a.comes();
+  second.look();  // CoDel has seen a standing line by now
   a.pass(5ms);
   second.finish();
   third.look();
   CHECK(third.why() == reason::wait_timed_out);
   CHECK(a.seen().dropped_by_codel == 1);
+  fourth.look();
+  CHECK(fourth.runs());
+  fourth.finish();
   CHECK(a.seen().in_flight == 0);
   CHECK(a.comes().runs());
 }

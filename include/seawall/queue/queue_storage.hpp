@@ -330,13 +330,18 @@ class queue_storage {
     in_hand& operator=(const in_hand&) = delete;
     ~in_hand() {
       if (items_ == 0) return;
-      const queue_state::section s(storage_.state);
-      storage_.state.in_hand -= items_;
-      while (core::queued* const q = waiting_.pop()) {
-        storage_.state.machine.put_back(*q);
-        --storage_.state.popped;
+      core::queued_chain without_memory;
+      {
+        const queue_state::section s(storage_.state);
+        storage_.state.in_hand -= items_;
+        while (core::queued* const q = waiting_.pop()) {
+          if (!storage_.put_back(static_cast<place&>(*q))) [[unlikely]]
+            without_memory.push(*q);
+        }
+        done_.move_before(storage_.state.unused);
       }
-      done_.move_before(storage_.state.unused);
+      if (!without_memory.empty()) [[unlikely]]
+        storage_.hand_over(without_memory);
     }
     /// The caller counts it in `state.in_hand`.
     void add(place& p) noexcept {
@@ -468,6 +473,26 @@ class queue_storage {
     std::uint64_t sum = 0;
     for (std::uint32_t i = c.begin; i != c.end; ++i) sum += c.entries[i].bytes;
     return sum;
+  }
+  // A place that was taken. False: it was not possible.
+  bool put_back(place& p) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {
+    --state.popped;
+    if constexpr (moves_under_lock) {
+      // The queue is a plain one by now.
+      if (side_by_side() && !chunks_.has_place()) {
+        auto* const more = new (std::nothrow) chunk;
+        if (more == nullptr) {
+          p.why = queue_drop::abandoned;
+          return false;
+        }
+        chunks_.recycle(*more);
+      }
+    }
+    state.machine.put_back(p);
+    if constexpr (moves_under_lock) {
+      if (side_by_side()) to_chunk(p);
+    }
+    return true;
   }
   // A chunk that was taken: empty, unless the consumer's container has thrown. False: it was not possible.
   bool put_back(chunk& c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex) {

@@ -42,6 +42,15 @@ struct nosy {
   static inline std::function<void()> on_move = {};
 };
 
+/// Small, and moved without throwing.
+struct counted {
+  explicit counted(int) { ++alive; }
+  counted(counted&&) noexcept { ++alive; }
+  counted& operator=(counted&&) = delete;
+  ~counted() { --alive; }
+  static inline int alive = 0;
+};
+
 std::vector<int> rest(backpressure_queue<nosy>& q) {
   std::vector<int> out;
   while (auto p = q.try_pop()) out.push_back(p->value);
@@ -169,21 +178,60 @@ TEST_CASE("never: all is said to have been taken while an item may still come ba
   CHECK(q.drain() == 0);
 }
 
-TEST_CASE("never: an item is lost in a queue that goes, as the handler of what is dropped pushes it again") {
+TEST_CASE(
+    "never: an item is lost that comes back from a consumer into a queue with other options, or closed is said before") {
+  struct throwing {
+    void push_back(int) {
+      then();
+      throw std::runtime_error("push_back");
+    }
+    std::function<void()> then;
+  };
+  recorded<int> log;
+  for (const bool plain_before : {true, false}) {
+    for (const bool plain_after : {true, false}) {
+      CAPTURE(plain_before);
+      CAPTURE(plain_after);
+      auto before = plain(), after = plain();
+      before.expire = !plain_before;
+      after.expire = !plain_after;
+      backpressure_queue<int> q(before, log.hooks());
+      for (int i = 0; i < 3; ++i) CHECK(q.try_push(int(i)));
+      queue_answer said{};
+      throwing out{[&] {
+        CHECK_FALSE(q.reconfigure(after));
+        q.close();
+        said = q.try_pop().why();
+      }};
+      CHECK_THROWS_WITH((void)q.try_pop_batch(out, 5), "push_back");
+      CHECK(said == queue_answer::empty);
+      CHECK(q.snapshot().items == 3);
+      CHECK(q.snapshot().popped == 0);
+      std::vector<int> got;
+      CHECK(q.try_pop_batch(got, 5).items == 3);
+      CHECK(got == std::vector{0, 1, 2});
+      CHECK(q.try_pop().why() == queue_answer::closed);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE(
+    "never: an item is lost in a queue that goes, as the handler of what is dropped pushes it again", T, nosy,
+    counted) {
   int back = 0;
   {
-    backpressure_queue<nosy>* self = nullptr;
-    queue_hooks<nosy> hooks;
-    hooks.dropped = [&](nosy&& n, queue_drop) {
-      if (self->try_push(std::move(n)).why() == queue_answer::closed) ++back;
+    backpressure_queue<T>* self = nullptr;
+    queue_hooks<T> hooks;
+    hooks.dropped = [&](T&& item, queue_drop) {
+      if (self->try_push(std::move(item)).why() == queue_answer::closed) ++back;
     };
-    backpressure_queue<nosy> q(plain(), hooks);
+    backpressure_queue<T> q(plain(), hooks);
     self = &q;
-    CHECK(q.try_push(nosy(1)));
-    CHECK(q.try_push(nosy(2)));
+    CHECK(q.try_push(T(1)));
+    CHECK(q.try_push(T(2)));
   }
   CHECK(back == 2);
-  CHECK(nosy::alive == 0);
+  CHECK(T::alive == 0);
 }
 
 TEST_CASE("never: a queue that may drop has nobody to give it to") {

@@ -25,8 +25,8 @@ using log_index = std::uint64_t;
 
 /// Who belongs to the cluster. Both lists ascend, without repetition; nobody is in both.
 struct membership {
-  std::vector<node_id> voters;
-  std::vector<node_id> learners;  ///< are sent the log, do not count
+  std::vector<node_id> voters = {};
+  std::vector<node_id> learners = {};  ///< are sent the log, do not count
 
   friend bool operator==(const membership&, const membership&) = default;
 };

@@ -94,6 +94,10 @@ enum class message_kind : std::uint8_t {
   install,  ///< a part of a snapshot: bytes from `offset`
   install_reply,
   time_out_now,  ///< a transfer: campaign at once
+  // Between drivers; a core knows nothing of these.
+  request,  ///< to the leader: propose `bytes`, or, if there are none, say what must be applied before a read
+  request_reply,  ///< of the same `round`. Granted: committed at `index`, with the state machine's answer in `bytes`; of a read, the
+                  ///< index to be applied first. Else `hint` is a `refusal`
 };
 
 /// One struct for all kinds; the fields that a kind does not use are at their defaults, and refused by the parser otherwise.
@@ -112,6 +116,7 @@ struct message {
       false;  ///< vote: the leader asked for it, so that nobody refuses for having heard of a leader
   /// Of append and install; comes back in the reply. Counts what the leader has sent, so that an answer proves that the sender
   /// followed after it was sent: leases and reads are built on it.
+  /// Of a request: the sender's number for it, never given twice.
   std::uint64_t round = 0;
   log_index hint = 0;         ///< append_reply, refused: where the follower's log may agree
   term_number hint_term = 0;  ///< its term there
@@ -120,7 +125,7 @@ struct message {
   membership members = {};   ///< install
   std::uint64_t offset = 0;  ///< install: of `bytes` in the state; install_reply: what has come so far
   bool last = false;         ///< install: the state ends with `bytes`
-  std::string bytes = {};    ///< install
+  std::string bytes = {};    ///< install, request, request_reply
 
   friend bool operator==(const message&, const message&) = default;
 };

@@ -75,6 +75,7 @@ class map_history {
 
   /// Of keys that begin with `prefix`, from revision `from` on; looks at `most` at most. `end`: the next revision there will be.
   map_changes since(std::uint64_t from, std::string_view prefix, std::size_t most, std::uint64_t end) const {
+    from = std::max<std::uint64_t>(from, 1);  // before which there was nothing
     if (from < complete_from_) return {.next = from, .too_far_behind = true};
     map_changes found{.next = std::max(from, end)};
     auto c =

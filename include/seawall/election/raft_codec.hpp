@@ -80,7 +80,7 @@ struct kind_row {
   std::uint32_t uses;
 };
 /// By message_kind. A field that is not named here is not sent, and must be at its default.
-inline constexpr std::array<kind_row, 9> kinds{{
+inline constexpr std::array<kind_row, 11> kinds{{
     {"pre_vote", uses_index | uses_log_term},
     {"pre_vote_reply", uses_granted},
     {"vote", uses_index | uses_log_term | uses_by_transfer},
@@ -91,6 +91,8 @@ inline constexpr std::array<kind_row, 9> kinds{{
      uses_index | uses_log_term | uses_round | uses_offset | uses_last | uses_members | uses_bytes},
     {"install_reply", uses_granted | uses_index | uses_round | uses_offset},
     {"time_out_now", 0},
+    {"request", uses_round | uses_bytes},
+    {"request_reply", uses_granted | uses_index | uses_round | uses_hint | uses_bytes},
 }};
 
 struct number_row {

@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -56,12 +57,31 @@ class answer_thread {
   answer_thread(const answer_thread&) = delete;
   answer_thread& operator=(const answer_thread&) = delete;
 
+  /// One more request is under way. False: there are `most` already.
+  bool enter(std::uint32_t most) noexcept {
+    // Relaxed: a count that nothing else depends on.
+    if (under_way_.fetch_add(1, std::memory_order_relaxed) < most) return true;
+    leave();
+    return false;
+  }
+  void leave() noexcept { under_way_.fetch_sub(1, std::memory_order_relaxed); }
+  std::uint32_t under_way() const noexcept { return under_way_.load(std::memory_order_relaxed); }
+
+  /// Those for whom somebody waits at once, the others on this thread; then they are not under way any more.
   void tell(std::vector<std::unique_ptr<map_request>> settled) ABSL_LOCKS_EXCLUDED(mutex_) {
+    bool poke = false;
     {
       const core::mutex_lock lock(mutex_);
-      for (auto& r : settled) to_tell_.push_back(std::move(r));
+      for (auto& r : settled) {
+        if (r->told_at_once()) continue;
+        to_tell_.push_back(std::move(r));
+        poke = true;
+      }
     }
-    poked_.notify_all();
+    if (poke) poked_.notify_all();
+    for (const auto& r : settled) {
+      if (r != nullptr) tell_one(*r);
+    }
   }
   void map_changed() ABSL_LOCKS_EXCLUDED(mutex_) {
     {
@@ -111,7 +131,7 @@ class answer_thread {
     bool last = false;
     while (!last) {
       last = wait();
-      for (const auto& r : take()) r->tell();
+      for (const auto& r : take()) tell_one(*r);
       for (std::uint64_t number = 0; !last && (number = next_watch(number)) != 0;) show(number);
     }
   }
@@ -121,6 +141,10 @@ class answer_thread {
                 [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stop_ || look_ || !to_tell_.empty(); });
     looking_ = std::exchange(look_, false);
     return stop_;
+  }
+  void tell_one(map_request& r) {
+    leave();  // first: whoever hears of it may send the next one
+    r.tell();
   }
   std::vector<std::unique_ptr<map_request>> take() ABSL_LOCKS_EXCLUDED(mutex_) {
     const core::mutex_lock lock(mutex_);
@@ -168,6 +192,7 @@ class answer_thread {
 
   shared_map& map_;
   const std::uint32_t max_watches_;
+  std::atomic<std::uint32_t> under_way_{0};
   core::mutex mutex_;  // before the map's
   std::condition_variable_any poked_;
   std::vector<std::unique_ptr<map_request>> to_tell_ ABSL_GUARDED_BY(mutex_);

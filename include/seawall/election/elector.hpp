@@ -147,7 +147,7 @@ struct election_callbacks {
   std::function<void(const leadership&)> on_elected = {};
   /// After each `on_elected`, exactly once. When the elector resigns, the lease is released after this has returned.
   std::function<void(std::string_view why)> on_lost = {};
-  /// Empty: nobody leads. Where several changes come while another function runs, only the last one is told.
+  /// Empty: nobody is known to lead. Where several changes come while another function runs, only the last one is told.
   std::function<void(std::optional<std::string> leader)> on_leader_changed = {};
 };
 

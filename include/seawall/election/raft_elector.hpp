@@ -60,6 +60,19 @@ struct map_list_options {
   std::size_t max_bytes = 1U << 20U;  ///< of keys and values; one entry may exceed it
 };
 
+namespace detail {
+
+inline auto look_at(std::string key) {
+  return [key = std::move(key)](const replicated_map& m) { return m.get(key); };
+}
+inline auto look_through(std::string prefix, map_list_options which) {
+  return [prefix = std::move(prefix), which = std::move(which)](const replicated_map& m) {
+    return m.list(prefix, which.after, std::max<std::size_t>(which.max_entries, 1), which.max_bytes);
+  };
+}
+
+}  // namespace detail
+
 /// For as long as it lives, somebody watches a map. Move-only. The elector must outlive it.
 ///
 /// Thread safety: distinct objects safe.
@@ -182,14 +195,14 @@ class raft_elector {
   absl::StatusOr<std::optional<map_entry>> get(std::string key, instant deadline,
                                                map_consistency how = map_consistency::linearisable) {
     detail::awaited_result<std::optional<map_entry>> r;
-    read<std::optional<map_entry>>(look_at(std::move(key)), deadline, how, &r);
+    read<std::optional<map_entry>>(detail::look_at(std::move(key)), deadline, how, &r);
     return r.wait();
   }
   /// Entries whose keys begin with `prefix`, in order.
   absl::StatusOr<map_page> list(std::string prefix, instant deadline, map_list_options which = {},
                                 map_consistency how = map_consistency::linearisable) {
     detail::awaited_result<map_page> r;
-    read<map_page>(look_through(std::move(prefix), std::move(which)), deadline, how, &r);
+    read<map_page>(detail::look_through(std::move(prefix), std::move(which)), deadline, how, &r);
     return r.wait();
   }
 
@@ -208,12 +221,12 @@ class raft_elector {
   }
   template <std::invocable<absl::StatusOr<std::optional<map_entry>>> Done>
   void async_get(std::string key, instant deadline, map_consistency how, Done done) {
-    read<std::optional<map_entry>>(look_at(std::move(key)), deadline, how, std::move(done));
+    read<std::optional<map_entry>>(detail::look_at(std::move(key)), deadline, how, std::move(done));
   }
   template <std::invocable<absl::StatusOr<map_page>> Done>
   void async_list(std::string prefix, instant deadline, map_list_options which, map_consistency how,
                   Done done) {
-    read<map_page>(look_through(std::move(prefix), std::move(which)), deadline, how, std::move(done));
+    read<map_page>(detail::look_through(std::move(prefix), std::move(which)), deadline, how, std::move(done));
   }
 
   /// Tells `f` of the changes that this replica sees, of keys that begin with `prefix`, from the revision `from` on: after a `list`, the
@@ -301,14 +314,6 @@ class raft_elector {
   }
   static map_command erase_of(std::string key, map_condition when) {
     return {.what = map_command::kind::erase, .when = std::move(when), .key = std::move(key)};
-  }
-  static auto look_at(std::string key) {
-    return [key = std::move(key)](const replicated_map& m) { return m.get(key); };
-  }
-  static auto look_through(std::string prefix, map_list_options which) {
-    return [prefix = std::move(prefix), which = std::move(which)](const replicated_map& m) {
-      return m.list(prefix, which.after, std::max<std::size_t>(which.max_entries, 1), which.max_bytes);
-    };
   }
 
   absl::Status fits(const map_command& c) const {

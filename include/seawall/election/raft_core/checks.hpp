@@ -65,6 +65,8 @@ inline bool well_formed(const message& m) {
     case message_kind::vote_reply:
     case message_kind::install_reply:
     case message_kind::time_out_now: return true;
+    case message_kind::request:
+    case message_kind::request_reply: return false;  // for the driver
   }
   return false;
 }

@@ -259,6 +259,8 @@ class raft_elector {
   }
 
   raft_elector_snapshot snapshot() const { return replica_->snapshot(); }
+  /// On which it listens.
+  std::uint16_t port() const noexcept { return network_->port(); }
   raft::transport_stats network() const { return network_->stats(); }
   const std::string& name() const noexcept { return options_.name; }
 

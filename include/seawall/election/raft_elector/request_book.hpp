@@ -274,6 +274,7 @@ class request_book {
   // It was in the log once, and nothing was done.
   void begin_anew(std::uint64_t id, write& w) {
     by_sequence_.erase({w.what->what.session, w.what->what.sequence});
+    under_way_.erase(w.ticket);
     w.what->what.session = 0;
     w.sendings = 0;
     ready_.push_back(id);

@@ -90,7 +90,7 @@ inline constexpr std::array<kind_row, 11> kinds{{
     {"install",
      uses_index | uses_log_term | uses_round | uses_offset | uses_last | uses_members | uses_bytes},
     {"install_reply", uses_granted | uses_index | uses_round | uses_offset},
-    {"time_out_now", 0},
+    {"time_out_now", uses_index},
     {"request", uses_round | uses_bytes},
     {"request_reply", uses_granted | uses_index | uses_round | uses_hint | uses_bytes},
 }};

@@ -93,7 +93,7 @@ seawall_setup() {
     case "$1" in
       test)
         packages+=(python3 doctest-dev libcpp-httplib-dev libcurl4-openssl-dev libasio-dev "$(seawall_boost_package)"
-          libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libhiredis-dev redis-server)
+          libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libhiredis-dev redis-server libssl-dev)
         ;;
       drill) packages+=(libcpp-httplib-dev) ;;
       bench) packages+=(python3 libbenchmark-dev) ;;
@@ -108,7 +108,7 @@ seawall_setup() {
   elif command -v brew >/dev/null 2>&1; then
     local formulae=(cmake ninja pkg-config abseil fmt) formula missing=()
     case "$1" in
-      test) formulae+=(doctest cpp-httplib ccache curl grpc protobuf asio boost hiredis redis) ;;
+      test) formulae+=(doctest cpp-httplib ccache curl grpc protobuf asio boost hiredis redis openssl@3) ;;
       drill) formulae+=(cpp-httplib) ;;
       bench) formulae+=(google-benchmark) ;;
     esac

@@ -111,7 +111,7 @@ seawall_setup() {
       test)
         packages+=(python3 doctest-dev libcpp-httplib-dev libcurl4-openssl-dev libasio-dev "$(seawall_boost_package)"
           libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libhiredis-dev
-          nlohmann-json3-dev openssl)
+          nlohmann-json3-dev openssl libssl-dev)
         seawall_install_servers redis-server=redis-server.service etcd-server=etcd.service
         ;;
       drill) packages+=(libcpp-httplib-dev) ;;
@@ -127,7 +127,7 @@ seawall_setup() {
   elif command -v brew >/dev/null 2>&1; then
     local formulae=(cmake ninja pkg-config abseil fmt) formula missing=()
     case "$1" in
-      test) formulae+=(doctest cpp-httplib ccache curl grpc protobuf asio boost hiredis redis nlohmann-json etcd openssl) ;;
+      test) formulae+=(doctest cpp-httplib ccache curl grpc protobuf asio boost hiredis redis nlohmann-json etcd openssl@3) ;;
       drill) formulae+=(cpp-httplib) ;;
       bench) formulae+=(google-benchmark) ;;
     esac

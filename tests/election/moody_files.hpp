@@ -15,7 +15,7 @@
 #include "seawall/election/log_file/file_system.hpp"
 #include "seawall/election/log_file/posix_file_system.hpp"
 
-namespace election_test {
+namespace raft_test {
 
 class moody_files final : public seawall::raft::file_system {
  public:
@@ -89,6 +89,6 @@ class moody_files final : public seawall::raft::file_system {
   std::atomic<bool> failing_{false};
 };
 
-}  // namespace election_test
+}  // namespace raft_test
 
 #endif  // SEAWALL_TESTS_ELECTION_MOODY_FILES_HPP

@@ -24,7 +24,7 @@
 #include "seawall/election/raft_elector.hpp"
 #include <doctest/doctest.h>
 
-namespace election_test {
+namespace raft_test {
 
 using namespace std::chrono_literals;
 
@@ -150,6 +150,6 @@ class raft_cluster {
   std::map<node, std::unique_ptr<seawall::raft_elector>> nodes_;
 };
 
-}  // namespace election_test
+}  // namespace raft_test
 
 #endif  // SEAWALL_TESTS_ELECTION_RAFT_CLUSTER_HPP

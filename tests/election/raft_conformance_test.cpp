@@ -14,7 +14,7 @@
 
 namespace {
 
-using namespace election_test;
+using namespace raft_test;
 using node = raft_cluster::node;
 
 class raft_engine {
@@ -59,7 +59,7 @@ class raft_engine {
 };
 
 TEST_CASE("raft_elector: conformance of the elector") {
-  for (const auto& row : elector_conformance<raft_engine>()) {
+  for (const auto& row : election_test::elector_conformance<raft_engine>()) {
     SUBCASE(row.name) {
       raft_engine engine;
       row.check(engine);

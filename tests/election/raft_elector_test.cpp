@@ -18,7 +18,9 @@
 
 namespace {
 
-using namespace election_test;
+using namespace raft_test;
+using election_test::election_log;
+using election_test::logged;
 using namespace seawall;
 using node = raft_cluster::node;
 

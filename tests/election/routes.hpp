@@ -28,7 +28,7 @@
 #include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
 
-namespace election_test {
+namespace raft_test {
 
 class routes {
  public:
@@ -115,6 +115,6 @@ class routes {
   std::thread thread_;
 };
 
-}  // namespace election_test
+}  // namespace raft_test
 
 #endif  // SEAWALL_TESTS_ELECTION_ROUTES_HPP

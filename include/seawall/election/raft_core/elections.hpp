@@ -37,6 +37,7 @@ inline void raft_core::election_due() {
   // A disk too slow to keep a vote makes no leader, but a new term at each attempt.
   const bool stalled = now_ >= disk_.oldest_under_way() + options_.disk_limit;
   if (stalled || refuses_votes()) return postpone_election(options_.election_timeout);
+  if (defect(mutant::removed_servers_disrupt)) return campaign(false);
   pre_campaign();
 }
 
@@ -90,21 +91,21 @@ inline void raft_core::count_votes() {
 inline void raft_core::on_pre_vote(const message& m) {
   if (defect(mutant::pre_vote_is_contact)) contact_ = now_;
   if (defect(mutant::pre_vote_deadlock) && m.term <= hard_.term) return;
-  // A removed server has nobody who tells it; that it is refused here keeps it from disturbing.
-  const bool stranger = defect(mutant::removed_servers_disrupt) && !contains(log_.members(), m.from);
   const bool former = defect(mutant::former_leader_refused) && m.from == leader_;
   const bool granted =
-      m.term > hard_.term && log_.accepts(m.index, m.log_term) && (stranger || !refuses_votes()) && !former;
+      m.term > hard_.term && log_.accepts(m.index, m.log_term) && !refuses_votes() && !former;
   message r = to(m.from, message_kind::pre_vote_reply);
   r.granted = granted;
   // Refused: our term, so that a longer log with a lower term learns of it and can win in the next one.
   if (granted) r.term = m.term;
-  if (r.term != 0) send(std::move(r));
+  if (r.term == 0) return;  // a replica that has never taken part: nothing to be learned from
+  send(std::move(r));
 }
 
 inline void raft_core::on_vote(const message& m) {
   const bool stranger = defect(mutant::removed_servers_disrupt) && !contains(log_.members(), m.from);
-  // Without a word, and without taking over the term. A leader that hands over has ended its lease before it asked for this.
+  // Without a word, and without taking over the term: so do servers that were removed, and not told of it, disturb nobody.
+  // A leader that hands over has ended its lease before it asked for this.
   if (m.term >= hard_.term && !m.by_transfer && !stranger && refuses_votes()) return;
   if (m.term > hard_.term) become_follower(m.term, nobody);
   const bool free = hard_.vote == nobody || hard_.vote == m.from;

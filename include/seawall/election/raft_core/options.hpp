@@ -47,8 +47,8 @@ struct core_options {
   /// What a leader has accepted and not yet committed. At least 1.
   std::size_t max_uncommitted = 4096;
   std::size_t max_uncommitted_bytes = 4 * 1024 * 1024;
-  /// Of the log behind the snapshot. A leader refuses proposals beyond it, a follower takes no more entries, until the
-  /// log is compacted. At least 4 times `max_entry_bytes`.
+  /// Of the log behind the snapshot. Beyond it a leader refuses proposals, and a follower takes no more entries, until what was applied
+  /// is compacted. At least 4 times `max_entry_bytes`.
   std::size_t max_log_bytes = 64 * 1024 * 1024;
   /// Reads that wait for a quorum. At least 1.
   std::size_t max_reads = 1024;

@@ -258,3 +258,42 @@ TEST_CASE("log_file: each file that is gone is missed") {
     }
   }
 }
+
+TEST_CASE(
+    "log_file: a header that was there before, of a file that never got its name, does not hide what was acknowledged") {
+  disk d;
+  logger log(d);
+  persist p;
+  p.hard = hard_state{1, 1};
+  REQUIRE(log.write(p).ok());
+  const auto fill = [&](logger& l) {
+    persist e;
+    e.append = {command(last_index(l.model) + 1, 1, std::string(700, 'f'))};
+    REQUIRE(l.write(e).ok());
+  };
+  std::size_t at = 0;
+  while (log.log->log.usage().segments == 1) {
+    at = d.journal().size();
+    fill(log);
+  }
+  // Power is lost when the second segment is all there, but for its name; then it is made again.
+  while (d.journal()[at].what != operation::rename) ++at;
+  const contents left = d.after_crash(at, 0, all);
+  const std::string unfinished = left.at("d/0000000000000002.log.tmp");
+  disk again(left);
+  logger second(again);
+  REQUIRE(second.log.ok());
+  fill(second);
+  fill(second);
+  contents now = again.now();
+  for (const std::size_t copy : {std::size_t{0}, sector}) {
+    contents files = now;
+    REQUIRE(files.at("d/0000000000000002.log").substr(copy, sector) != unfinished.substr(copy, sector));
+    files["d/0000000000000002.log"].replace(copy, sector, unfinished, copy, sector);
+    disk bad(files);
+    const auto found = open(bad);
+    REQUIRE_MESSAGE(found.ok(), found.status().ToString());
+    CHECK(same(found->state, second.model));
+    CHECK(found->found.mended_blocks == 1);
+  }
+}

@@ -106,9 +106,8 @@ TEST_CASE(
       std::vector<stored_state> states;
       const absl::Status failed = story(log, states);
       INFO("operation ", n, " of ", operations);
-      // Only the removal of a file that is in the way already may fail without a word.
       REQUIRE(failed.code() == absl::StatusCode::kResourceExhausted);
-      CHECK(contains(failed, "d/"));
+      CHECK((contains(failed, "d/") || contains(failed, "d: ")));
       if (log.log.ok()) {
         const std::size_t done = d.journal().size();
         CHECK(log.write(vote(9, 1)) == failed);

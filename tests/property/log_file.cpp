@@ -133,7 +133,7 @@ std::optional<std::string> lives(dice& d, std::uint64_t& operations) {
       if (last + 1 < states.size()) allowed.push_back(states[last + 1]);
       sound = true;
     }
-    history.push_back(files);
+    if (!files.empty()) history.push_back(files);
     // One bad sector at a time: an opening that was not finished has not mended the last one.
     if (sound && !files.empty() && d.chance(60)) {
       spoil(d, files, history);

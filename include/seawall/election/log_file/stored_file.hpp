@@ -200,7 +200,24 @@ struct stored_file {
   bool header_mended = false;
 };
 
-/// Opens the file and reads its header, from the copy that can be read.
+namespace headers {
+
+/// The copies that can be read: the second one is wherever blocks of the right size have it.
+inline std::vector<parsed> read_copies(file& f) {
+  std::vector<parsed> out;
+  for (std::uint64_t at = 0; at <= most_block_bytes; at = at == 0 ? least_block_bytes : at * 2) {
+    const auto bytes = f.read_at(at, header_copy_bytes);
+    if (!bytes.ok()) continue;
+    parsed copy = parse_copy(*bytes, at);
+    if (copy.version != 0) out.push_back(std::move(copy));
+  }
+  return out;
+}
+
+}  // namespace headers
+
+/// Opens the file and reads its header. A copy that belongs elsewhere is as good as none; of two the one of the later opening is
+/// true.
 inline absl::StatusOr<stored_file> open_file(file_system& files, const std::string& directory, file_kind kind,
                                              std::uint64_t number, const identity& owner) {
   stored_file out;
@@ -208,30 +225,31 @@ inline absl::StatusOr<stored_file> open_file(file_system& files, const std::stri
   auto handle = files.open(out.path);
   if (!handle.ok()) return handle.status();
   out.handle = *std::move(handle);
-  const auto copy_at = [&](std::uint64_t offset) {
-    const auto bytes = out.handle->read_at(offset, header_copy_bytes);
-    return bytes.ok() ? headers::parse_copy(*bytes, offset) : headers::parsed();
-  };
-  headers::parsed found = copy_at(0);
-  if (found.version != 0 && found.header) {
-    out.header_mended = !copy_at(found.header->block_bytes).header;
-  } else {
-    // The second copy, wherever blocks of some size would have it.
-    for (std::uint64_t at = least_block_bytes; found.version == 0 && at <= most_block_bytes; at *= 2)
-      found = copy_at(at);
-    out.header_mended = true;
+  const std::vector<headers::parsed> copies = headers::read_copies(*out.handle);
+  const file_header* found = nullptr;
+  std::size_t agreeing = 0;
+  for (const headers::parsed& c : copies) {
+    if (!c.header || c.header->kind != kind || c.header->number != number || c.header->owner != owner)
+      continue;
+    if (found == nullptr || c.header->epoch > found->epoch) {
+      found = &*c.header;
+      agreeing = 0;
+    }
+    agreeing += c.header->salt == found->salt ? 1 : 0;
   }
-  if (found.version == 0) return damage(out.path, 0, "neither copy of the file's header can be read");
-  if (found.version != format_version)
-    return refused(out.path, "is of format version " + std::to_string(found.version) +
-                                 "; this program reads version " + std::to_string(format_version));
-  if (!found.header || found.header->kind != kind || found.header->number != number)
-    return damage(out.path, 0, "the header is not that of a file of this name");
-  if (found.header->owner != owner)
-    return refused(out.path,
-                   "belongs to " + to_text(found.header->owner) + ", and this is " + to_text(owner));
-  out.header = *std::move(found.header);
-  return out;
+  if (found != nullptr) {
+    out.header = *found;
+    out.header_mended = agreeing < header_blocks;
+    return out;
+  }
+  for (const headers::parsed& c : copies) {
+    if (c.version != format_version)
+      return refused(out.path, "is of format version " + std::to_string(c.version) +
+                                   "; this program reads version " + std::to_string(format_version));
+    if (c.header && c.header->owner != owner)
+      return refused(out.path, "belongs to " + to_text(c.header->owner) + ", and this is " + to_text(owner));
+  }
+  return damage(out.path, 0, "neither copy of the file's header can be read, or they are of another file");
 }
 
 /// Reads all there is. A block for which the device gives an error counts as missing.

@@ -10,12 +10,15 @@ set(seawall_component_headers
     adapt/etcd/messages.hpp)
 set(seawall_component_libraries CURL::libcurl nlohmann_json::nlohmann_json)
 set(seawall_component_missing "")
+# Whoever embeds seawall links what is found here, from another folder (CMake 3.24; before, it finds them itself).
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL TRUE)
 if(NOT TARGET CURL::libcurl)
   find_package(CURL 7.68 QUIET) # the first with curl_multi_poll and curl_multi_wakeup
 endif()
 if(NOT TARGET nlohmann_json::nlohmann_json)
   find_package(nlohmann_json CONFIG QUIET)
 endif()
+unset(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL)
 if(NOT TARGET CURL::libcurl)
   set(seawall_component_missing "libcurl 7.68 or later (Debian: libcurl4-openssl-dev; Homebrew: curl)")
 elseif(NOT TARGET nlohmann_json::nlohmann_json)

@@ -49,12 +49,10 @@ class election {
     }());
   }
   ~election() {
-    const std::uint64_t overlaps = observer_->overlaps();
-    const std::uint64_t looks = observer_->looks();
-    observer_.reset();
+    observer_->end();
+    CHECK(observer_->overlaps() == 0);
+    CHECK(observer_->looks() > 0);
     all_.clear();
-    CHECK(overlaps == 0);
-    CHECK(looks > 0);
     CHECK(log_.contradiction() == "");
   }
   election(const election&) = delete;

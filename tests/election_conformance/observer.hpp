@@ -113,31 +113,34 @@ class observer {
   using candidate = std::function<std::optional<seawall::leadership>()>;
 
   explicit observer(std::vector<candidate> all) : all_(std::move(all)), thread_([this] { run(); }) {}
-  ~observer() {
-    stop_ = true;
-    thread_.join();
-  }
+  ~observer() { end(); }
   observer(const observer&) = delete;
   observer& operator=(const observer&) = delete;
 
+  /// After a last look.
+  void end() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
   /// Pairs of leaderships that were valid at one moment.
   std::uint64_t overlaps() const { return overlaps_; }
   std::uint64_t looks() const { return looks_; }
 
  private:
   void run() {
-    while (!stop_) {
+    do {
       for (std::size_t i = 0; i < all_.size(); ++i) {
-        const auto one = all_[i]();
-        if (!one) continue;
-        for (std::size_t k = 0; k < all_.size(); ++k) {
-          const auto other = k == i ? std::nullopt : all_[k]();
-          // The first was valid before and after the other one was.
-          if (other && other->valid() && one->valid()) ++overlaps_;
-        }
+        if (const auto one = all_[i]()) compare(*one, i);
       }
       ++looks_;
       std::this_thread::sleep_for(std::chrono::microseconds(200));
+    } while (!stop_);
+  }
+  void compare(const seawall::leadership& one, std::size_t i) {
+    for (std::size_t k = 0; k < all_.size(); ++k) {
+      const auto other = k == i ? std::nullopt : all_[k]();
+      // The first was valid before and after the other one was.
+      if (other && other->valid() && one.valid()) ++overlaps_;
     }
   }
 

@@ -151,7 +151,7 @@ class etcd_candidate {
       if (!tenure_.settled())
         client_.wait(std::chrono::seconds(1));
       else if (!release() || !look(all_endpoints()))
-        pause(state::unreachable, failures_);
+        pause(state::unreachable, delay(failures_));
       else if (follow())
         campaign();
     }
@@ -244,7 +244,8 @@ class etcd_candidate {
       client_.wait(until_next());
       if (!advance()) {
         // It may be broken again and again, as soon as it is open.
-        if (now() - watched_at_ < shortest_watch) pause(state::following, 1);
+        if (const duration age = now() - watched_at_; age < shortest_watch)
+          pause(state::following, shortest_watch - age);
         return false;
       }
       if (now() - looked_at_ >= options_.look_every && !compare(all_endpoints())) return false;
@@ -276,7 +277,7 @@ class etcd_candidate {
     } else if (view_.leader) {
       return;  // somebody was quicker
     }
-    pause(state::campaigning, ++barren_);
+    pause(state::campaigning, delay(++barren_));
   }
   /// What is known afterwards counts, whatever was answered: an answer may be lost, or be one to a repetition.
   bool stand() {
@@ -296,6 +297,7 @@ class etcd_candidate {
     return is_mine();
   }
   bool begin(instant until) {
+    take_heir();  // of a grant that ended before it was handed over
     if (!tenure_.begin(static_cast<std::uint64_t>(view_.leader->create_revision), until)) {
       note_error("etcd: elected too late, or with a token that is not newer than the last one");
       return false;
@@ -461,9 +463,9 @@ class etcd_candidate {
         .initial = options_.etcd.backoff_initial, .max = options_.etcd.backoff_max, .jitter = jitter::equal};
     return backoff_.next(o, std::max(failures, 1U), [this]() -> random_source& { return random_; });
   }
-  void pause(state s, unsigned failures) {
+  void pause(state s, duration d) {
     note_state(s);
-    const instant until = now() + delay(failures);
+    const instant until = now() + d;
     while (!stopping() && now() < until) client_.wait(until - now());
   }
 

@@ -44,11 +44,13 @@ class etcd_client {
       : options_(o), abort_(abort), http_(o, abort) {}
 
   /// One attempt, at the endpoint that was answering last; after one that comes to nothing the next endpoint's turn comes.
-  etcd_answer ask(std::string_view path, const std::string& body, duration timeout) {
-    etcd_answer a = attempt(path, body, timeout);
+  /// `at_most` is for all that it takes, a login among it.
+  etcd_answer ask(std::string_view path, const std::string& body, duration at_most) {
+    const instant until = boot_clock::now() + at_most;
+    etcd_answer a = attempt(path, body, until);
     if (a.what == etcd_answer::kind::refused && login_is_stale(a)) {
       login_.clear();
-      a = attempt(path, body, timeout);
+      a = attempt(path, body, until);
     }
     if (a.what == etcd_answer::kind::unknown) turn_away();
     return a;
@@ -107,16 +109,16 @@ class etcd_client {
     return h;
   }
 
-  etcd_answer attempt(std::string_view path, const std::string& body, duration timeout) {
+  etcd_answer attempt(std::string_view path, const std::string& body, instant until) {
     if (!options_.username.empty() && login_.empty()) {
-      etcd_answer a = log_in(timeout);
+      etcd_answer a = log_in(until);
       if (a.what != etcd_answer::kind::given) return a;
     }
-    return post(path, body, timeout);
+    return post(path, body, until);
   }
-  etcd_answer log_in(duration timeout) {
+  etcd_answer log_in(instant until) {
     constexpr std::string_view path = "/v3/auth/authenticate";
-    etcd_answer a = post(path, etcd_requests::log_in(options_.username, options_.password), timeout);
+    etcd_answer a = post(path, etcd_requests::log_in(options_.username, options_.password), until);
     if (a.what != etcd_answer::kind::given) return a;
     if (auto token = etcd_answers::auth_token(a.body)) {
       login_ = std::move(*token);
@@ -124,10 +126,10 @@ class etcd_client {
     }
     return {.error = at(path) + "no token"};
   }
-  etcd_answer post(std::string_view path, const std::string& body, duration timeout) {
+  etcd_answer post(std::string_view path, const std::string& body, instant until) {
     etcd_answer a;
     a.sent_at = boot_clock::now();
-    http_answer h = http_.post(url(path), headers(), body, timeout);
+    http_answer h = http_.post(url(path), headers(), body, until - a.sent_at);
     if (!h.error.empty()) {
       a.error = at(path) + h.error;
     } else if (h.status == 200) {

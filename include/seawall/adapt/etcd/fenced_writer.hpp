@@ -5,6 +5,8 @@
 // Writes to etcd that only the present leader of an election can make: comparison and write are one transaction. For whoever
 // was given a token; it need not be the leader's own process.
 
+#include <signal.h>
+
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -38,10 +40,47 @@ inline std::optional<option_error> validate(const etcd_fenced_writer_options& o)
   return checks.result();
 }
 
+namespace detail {
+
+/// Keeps SIGPIPE from the calling thread: libcurl before 7.88 lets OpenSSL write to connections that are gone.
+class without_sigpipe {
+ public:
+  without_sigpipe() noexcept : was_pending_(is_pending()) {
+    sigset_t pipe;
+    ::sigemptyset(&pipe);
+    ::sigaddset(&pipe, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe, &before_);
+  }
+  ~without_sigpipe() {
+    if (!was_pending_ && is_pending()) {
+      sigset_t pipe;
+      ::sigemptyset(&pipe);
+      ::sigaddset(&pipe, SIGPIPE);
+      int which = 0;
+      ::sigwait(&pipe, &which);
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  without_sigpipe(const without_sigpipe&) = delete;
+  without_sigpipe& operator=(const without_sigpipe&) = delete;
+
+ private:
+  static bool is_pending() noexcept {
+    sigset_t pending;
+    ::sigemptyset(&pending);
+    ::sigpending(&pending);
+    return ::sigismember(&pending, SIGPIPE) == 1;
+  }
+
+  const bool was_pending_;
+  sigset_t before_{};
+};
+
+}  // namespace detail
+
 /// Errors: `put` says FAILED_PRECONDITION if the token does not lead, and has written nothing then; UNAVAILABLE if it is unknown
 /// whether it has written; INVALID_ARGUMENT or PERMISSION_DENIED if etcd refuses the request.
-/// Thread safety: shared objects safe; one request at a time. Cost: one round trip; blocks for `request_timeout` at most, twice that
-/// when it has to log in.
+/// Thread safety: shared objects safe; one request at a time. Cost: one round trip; blocks for `request_timeout` at most.
 class etcd_fenced_writer {
  public:
   using options_type = etcd_fenced_writer_options;
@@ -67,6 +106,7 @@ class etcd_fenced_writer {
     // Zero would compare equal with a key that nobody has.
     if (token == 0 || token > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
       return absl::FailedPreconditionError("token " + std::to_string(token) + " is none of a grant");
+    const detail::without_sigpipe guard;
     const core::mutex_lock lock(mutex_);
     const detail::etcd_answer a =
         client_.ask("/v3/kv/txn", requests_.fenced_put(static_cast<std::int64_t>(token), key, value),

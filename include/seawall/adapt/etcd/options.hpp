@@ -58,7 +58,9 @@ inline bool is_etcd_endpoint(std::string_view e) noexcept {
 
 inline bool is_private_endpoint(std::string_view e) noexcept {
   const std::string_view host = etcd_host(e);
-  return e.starts_with("https://") || host == "localhost" || host == "[::1]" || host.starts_with("127.");
+  const bool is_number = host.find_first_not_of("0123456789.") == std::string_view::npos;
+  return e.starts_with("https://") || host == "localhost" || host == "[::1]" ||
+         (is_number && host.starts_with("127."));
 }
 
 inline std::optional<option_error> check_endpoints(const etcd_connection_options& o) {

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# seawall::election, for election/transport.hpp. What is set here is described in SeawallComponents.cmake.
+# seawall::election, for election/raft_elector.hpp and election/transport.hpp. What is set here is described in SeawallComponents.cmake.
 
 # Asio is found as for seawall::asio; what that file sets besides is set anew.
 include("${CMAKE_CURRENT_LIST_DIR}/asio.cmake")
 set(seawall_component_headers
+    election/raft_elector.hpp
+    election/raft_elector/options.hpp
+    election/raft_elector/replica.hpp
     election/transport.hpp
     election/transport/hub.hpp
     election/transport/identity.hpp

@@ -195,6 +195,17 @@ inline void check_fit(option_checks& checks, const raft_elector_options& o) {
                std::uint64_t{o.raft.max_snapshot_bytes}, at_least(state))
       .require(o.log.max_snapshot_bytes >= state + 4096, "log.max_snapshot_bytes", o.log.max_snapshot_bytes,
                at_least(state + 4096));
+  // The largest that a core sends, with what is around each entry.
+  const std::uint64_t batch = o.raft.max_batch_bytes + o.raft.max_entry_bytes + 64 * o.raft.max_batch_entries;
+  const std::uint64_t message = std::max<std::uint64_t>(batch, o.raft.max_chunk_bytes) + 4096;
+  const std::uint64_t entries = o.raft.max_batch_entries;
+  checks
+      .require(o.transport.codec.max_message_bytes >= message, "transport.codec.max_message_bytes",
+               std::uint64_t{o.transport.codec.max_message_bytes},
+               "must be at least " + to_text(message) + ", by the batches and chunks of raft")
+      .require(o.transport.codec.max_entries >= entries, "transport.codec.max_entries",
+               std::uint64_t{o.transport.codec.max_entries},
+               "must be at least raft.max_batch_entries, " + to_text(entries));
 }
 
 }  // namespace detail

@@ -73,7 +73,7 @@ class raft_cluster {
   ~raft_cluster() {
     // All at once: each tries to hand over to another one.
     std::vector<std::thread> ending;
-    for (auto& [n, e] : nodes_) ending.emplace_back([&e = e] { e.reset(); });
+    for (auto& [n, e] : nodes_) ending.emplace_back([&e = e] { end(e); });
     for (std::thread& t : ending) t.join();
   }
 
@@ -94,7 +94,7 @@ class raft_cluster {
   void start_all() {
     for (const auto& [n, e] : nodes_) start(n);
   }
-  void stop(node n) { nodes_.at(n).reset(); }
+  void stop(node n) { end(nodes_.at(n)); }
   seawall::raft_elector& operator[](node n) { return *nodes_.at(n); }
   routes& network() { return ways_; }
 
@@ -109,6 +109,12 @@ class raft_cluster {
     std::optional<node> found;
     REQUIRE(eventually([&] { return (found = leading()).has_value(); }));
     return *found;
+  }
+  /// Has it lead.
+  bool lead(node n) {
+    const node l = leader();
+    if (l != n) nodes_.at(l)->transfer_to(name(n));
+    return eventually([&] { return leading() == n; });
   }
   /// One that runs, and does not lead.
   node follower() {
@@ -138,6 +144,14 @@ class raft_cluster {
   }
 
  private:
+  static void end(std::unique_ptr<seawall::raft_elector>& e) {
+    if (e == nullptr) return;
+    // Whatever a core says can be said.
+    const seawall::raft::transport_stats s = e->network();
+    CHECK_MESSAGE(s.unsendable == 0, s.last_refusal);
+    CHECK(s.unknown_peer == 0);
+    e.reset();
+  }
   static std::set<node> numbers(node most) {
     std::set<node> all;
     for (node n = 1; n <= most; ++n) all.insert(n);

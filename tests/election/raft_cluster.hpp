@@ -2,8 +2,8 @@
 #ifndef SEAWALL_TESTS_ELECTION_RAFT_CLUSTER_HPP
 #define SEAWALL_TESTS_ELECTION_RAFT_CLUSTER_HPP
 
-// Replicas of the embedded Raft in one process, with real disks and connections, that can be stopped, started again from their disks,
-// and cut off. Times are real: tests wait for conditions.
+// Replicas of the embedded Raft in one process, with real disks and connections, that can be stopped, started
+// again from their disks, and cut off. Times are real: tests wait for conditions.
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// raft_elector does what every elector does. Two more replicas, whom nobody observes, vote, so that one candidate alone can be
-// elected; when it is one of them who is elected, it hands over.
+// raft_elector does what every elector does. Two more replicas, whom nobody observes, vote, so that one
+// candidate alone can be elected; when it is one of them who is elected, it hands over.
 #include <atomic>
 #include <memory>
 #include <mutex>

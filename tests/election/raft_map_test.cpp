@@ -112,7 +112,8 @@ TEST_CASE("raft_elector: a write that is sent again is done once, whoever leads 
       const std::string key = "count" + std::to_string(t);  // a counter of his own
       std::uint64_t revision = 0;
       for (int i = 0; i < each; ++i) {
-        // Nobody else writes it: a conflict is a write of ours that was done twice, or was said not to be done.
+        // Nobody else writes it: a conflict is a write of ours that was done twice, or was said not to be
+        // done.
         const auto a = e.compare_and_set(key, map_condition::at(revision), std::to_string(i), in_time());
         if (!a.ok()) {
           ++unknown;

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_ELECTION_RAFT_ELECTOR_HPP
 #define SEAWALL_ELECTION_RAFT_ELECTOR_HPP
 
-// Leader election among the replicas of a service, and a small map that they share, with nothing else to run: Raft, embedded. For 3 to
-// 7 replicas and a few KiB of state; beyond that, take an engine (adapt/etcd.hpp). What is promised is in docs/election.md.
+// Leader election among the replicas of a service, and a small map that they share, with nothing else to run:
+// Raft, embedded. For 3 to 7 replicas and a few KiB of state; beyond that, take an engine (adapt/etcd.hpp).
+// What is promised is in docs/election.md.
 
 #include <signal.h>
 
@@ -25,6 +26,7 @@
 #include "seawall/election/elector.hpp"
 #include "seawall/election/log_file.hpp"
 #include "seawall/election/raft_elector/answer_thread.hpp"
+#include "seawall/election/raft_elector/change_book.hpp"
 #include "seawall/election/raft_elector/grant_keeper.hpp"
 #include "seawall/election/raft_elector/intake.hpp"
 #include "seawall/election/raft_elector/map_request.hpp"
@@ -48,7 +50,8 @@ namespace seawall {
 enum class map_consistency : std::uint8_t {
   /// All that was answered before the look began. Costs the leader a round to most of the others.
   linearisable,
-  /// The same, as long as clocks drift by no more than `raft.max_clock_drift`: a leader with a lease asks nobody.
+  /// The same, as long as clocks drift by no more than `raft.max_clock_drift`: a leader with a lease asks
+  /// nobody.
   lease,
   /// Whatever this replica has seen: at once, also without a leader, and as old as it may be.
   local,
@@ -102,31 +105,37 @@ class map_watch {
 
 /// A replica of the embedded Raft: an `elector`, and a replicated map.
 ///
-/// Four threads of its own: one for network and consensus, one for the disk, one on which the election's callbacks run, and one for
-/// the answers of the map's asynchronous functions and for those who watch; so neither a slow disk nor what users do in callbacks
-/// holds up a heartbeat. Not the program's event loop, for the same reason.
+/// Four threads of its own: one for network and consensus, one for the disk, one on which the election's
+/// callbacks run, and one for the answers of the map's asynchronous functions and for those who watch; so
+/// neither a slow disk nor what users do in callbacks holds up a heartbeat. Not the program's event loop, for
+/// the same reason.
 ///
-/// Writes go through a session, which makes it harmless that they are sent again when a leader or a connection is lost: each is done at
-/// most once. A follower forwards requests to its leader. Time-outs of the map are by `steady_clock`, the lease by `boot_clock`.
+/// Writes go through a session, which makes it harmless that they are sent again when a leader or a
+/// connection is lost: each is done at most once. A follower forwards requests to its leader. Time-outs of
+/// the map are by `steady_clock`, the lease by `boot_clock`.
 ///
 /// Errors of the map's functions, where nothing else is said:
 /// - INVALID_ARGUMENT: key or value is out of `map_limits`;
 /// - RESOURCE_EXHAUSTED: too many requests are under way, or the map has no room;
-/// - DEADLINE_EXCEEDED: no answer came in time. Of a write: it may have been done, or be done yet, unless the status is `not_executed`;
+/// - DEADLINE_EXCEEDED: no answer came in time. Of a write: it may have been done, or be done yet, unless the
+///   status is `not_executed`;
 /// - UNKNOWN: a write that may have been done: the session has expired meanwhile;
-/// - UNAVAILABLE: the elector was not started, is being destroyed, or its disk has failed: then it must be made anew.
+/// - UNAVAILABLE: the elector was not started, is being destroyed, or its disk has failed: then it must be
+///   made anew.
 ///
-/// Thread safety: all functions from any thread, but `start`, once, before all others, and the destructor, after all others.
+/// Thread safety: all functions from any thread, but `start`, once, before all others, and the destructor,
+/// after all others.
 /// Cancellation: the deadline; the destructor ends what is under way.
-/// Cost: a write is a round trip to most of the replicas and a sync on their disks, shared by those that come together.
+/// Cost: a write is a round trip to most of the replicas and a sync on their disks, shared by those that come
+/// together.
 class raft_elector {
  public:
   using options_type = raft_elector_options;
   static constexpr std::string_view policy_name = detail::raft_elector_name;
 
   /// Reads the log, and listens. Others hear of this replica once it was started.
-  /// Errors: INVALID_ARGUMENT: options, certificates; UNAVAILABLE: cannot listen; those of `raft::log_file::open`; DATA_LOSS: the log's
-  /// snapshot is none of a map.
+  /// Errors: INVALID_ARGUMENT: options, certificates; UNAVAILABLE: cannot listen; those of
+  /// `raft::log_file::open`; DATA_LOSS: the log's snapshot is none of a map.
   static absl::StatusOr<std::unique_ptr<raft_elector>> open(raft_elector_options options) {
     if (const auto error = validate(options)) return absl::InvalidArgumentError(error->text(policy_name));
     options = detail::completed(std::move(options));
@@ -139,7 +148,8 @@ class raft_elector {
     return e;
   }
 
-  /// Resigns, waits for `on_lost`, and hands leadership over if there is somebody to take it. Requests under way fail.
+  /// Resigns, waits for `on_lost`, and hands leadership over if there is somebody to take it. Requests under
+  /// way fail.
   ~raft_elector() {
     if (loop_.joinable()) {
       replica_->close();
@@ -173,8 +183,8 @@ class raft_elector {
                       "transferred to " + node);
   }
 
-  // The map. Functions that begin with `async` call `done` with what the others return, once: on the elector's thread for answers, or
-  // before they return, if the request is refused at once.
+  // The map. Functions that begin with `async` call `done` with what the others return, once: on the
+  // elector's thread for answers, or before they return, if the request is refused at once.
 
   /// `revision` of the answer is that of the change.
   absl::StatusOr<map_answer> put(std::string key, std::string value, instant deadline) {
@@ -229,10 +239,12 @@ class raft_elector {
     read<map_page>(detail::look_through(std::move(prefix), std::move(which)), deadline, how, std::move(done));
   }
 
-  /// Tells `f` of the changes that this replica sees, of keys that begin with `prefix`, from the revision `from` on: after a `list`, the
-  /// one behind `map_page::revision`. In order, each once; or `too_far_behind`, and then those from `next` on: `list` again.
+  /// Tells `f` of the changes that this replica sees, of keys that begin with `prefix`, from the revision
+  /// `from` on: after a `list`, the one behind `map_page::revision`. In order, each once; or
+  /// `too_far_behind`, and then those from `next` on: `list` again.
   /// Errors: RESOURCE_EXHAUSTED: `max_watches`.
-  /// Thread safety: `f` runs on the elector's thread for answers; it must not throw. What blocks there holds up other answers.
+  /// Thread safety: `f` runs on the elector's thread for answers; it must not throw. What blocks there holds
+  /// up other answers.
   absl::StatusOr<map_watch> watch(std::string prefix, std::uint64_t from,
                                   std::function<void(const map_changes&)> f) {
     const auto number = answers_.watch(std::move(prefix), from, std::move(f));
@@ -240,10 +252,12 @@ class raft_elector {
     return map_watch(answers_, *number);
   }
 
-  /// Changes the membership by one voter at most, and learners at will; leader only. Who becomes a member must be one of `nodes`, and
-  /// run, as a learner first; see docs/election.md. Returns the index of the entry.
-  /// Errors: FAILED_PRECONDITION: does not lead, and who does; INVALID_ARGUMENT: more than one step; UNAVAILABLE: another change is under
-  /// way, or the leader is new: again later; DEADLINE_EXCEEDED, UNKNOWN: it may have been done.
+  /// Changes the membership by one voter at most, and learners at will; leader only. Who becomes a member
+  /// must be one of `nodes`, and run, as a learner first; see docs/election.md. Returns the index of the
+  /// entry.
+  /// Errors: FAILED_PRECONDITION: does not lead, and who does; INVALID_ARGUMENT: more than one step;
+  /// UNAVAILABLE: another change is under way, or the leader is new: again later; DEADLINE_EXCEEDED, UNKNOWN:
+  /// it may have been done.
   absl::StatusOr<raft::log_index> change_members(raft::membership to, instant deadline) {
     for (const auto* ids : {&to.voters, &to.learners}) {
       for (const raft::node_id id : *ids) {

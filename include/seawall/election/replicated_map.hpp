@@ -2,8 +2,9 @@
 #ifndef SEAWALL_ELECTION_REPLICATED_MAP_HPP
 #define SEAWALL_ELECTION_REPLICATED_MAP_HPP
 
-// A small map of keys to values as a state machine: told the entries of a log, it does the same on every replica, byte for byte. No
-// network, no clock, no threads; raft_elector.hpp feeds it. For a few KiB of who leads, epochs and switches, not for data.
+// A small map of keys to values as a state machine: told the entries of a log, it does the same on every
+// replica, byte for byte. No network, no clock, no threads; raft_elector.hpp feeds it. For a few KiB of who
+// leads, epochs and switches, not for data.
 
 #include <cassert>
 #include <cstddef>
@@ -48,10 +49,13 @@ struct map_applied {
 };
 
 /// Guarantees:
-/// 1. The same commands at the same indices give the same answers, and the same `state()`, byte for byte, whatever the options of
-///    the replica; also where some of them were taken from a `state()` of another one.
-/// 2. A command of a session is done at most once, however often it is in the log; its answer is the same each time.
-/// 3. A revision is the index of the entry that has made a change: it ascends, over all keys, and for all time.
+/// 1. The same commands at the same indices give the same answers, and the same `state()`, byte for byte,
+///    whatever the options of the replica; also where some of them were taken from a `state()` of another
+///    one.
+/// 2. A command of a session is done at most once, however often it is in the log; its answer is the same
+///    each time.
+/// 3. A revision is the index of the entry that has made a change: it ascends, over all keys, and for all
+///    time.
 /// 4. Bytes that are no command change nothing.
 ///
 /// Thread safety: none of its own. Cost: a look-up in a tree, and an entry of the history, for each change.
@@ -88,8 +92,8 @@ class replicated_map {
     const auto found = entries_.find(key);
     return found == entries_.end() ? std::nullopt : std::optional(found->second);
   }
-  /// The entries whose keys begin with `prefix` and are greater than `after`: `most` of them at most, and no more once their keys
-  /// and values take `most_bytes`.
+  /// The entries whose keys begin with `prefix` and are greater than `after`: `most` of them at most, and no
+  /// more once their keys and values take `most_bytes`.
   map_page list(std::string_view prefix, std::string_view after, std::size_t most,
                 std::size_t most_bytes) const {
     map_page page{.revision = index_};
@@ -105,7 +109,8 @@ class replicated_map {
     }
     return page;
   }
-  /// What has changed from the revision `from` on, in keys that begin with `prefix`. Looks at `most` changes at most.
+  /// What has changed from the revision `from` on, in keys that begin with `prefix`. Looks at `most` changes
+  /// at most.
   map_changes changes(std::uint64_t from, std::string_view prefix, std::size_t most) const {
     return history_.since(from, prefix, most, index_ + 1);
   }
@@ -131,8 +136,9 @@ class replicated_map {
     sessions_.write(out);
     return out.take();
   }
-  /// Goes on from another one's `state()` after the entry at `index`. False, and nothing has changed, if `state` is not the state of
-  /// any map at that index. Whoever watches, and has not seen all up to `index`, is too far behind.
+  /// Goes on from another one's `state()` after the entry at `index`. False, and nothing has changed, if
+  /// `state` is not the state of any map at that index. Whoever watches, and has not seen all up to `index`,
+  /// is too far behind.
   [[nodiscard]] bool restore(raft::log_index index, std::string_view state) {
     detail::byte_reader in(state);
     if (in.u8() != detail::map_format) return false;

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_ELECTION_RAFT_ELECTOR_ANSWER_THREAD_HPP
 #define SEAWALL_ELECTION_RAFT_ELECTOR_ANSWER_THREAD_HPP
 
-// The thread on which users hear of their requests to the replicated map and of its changes, so that whatever they do then holds up
-// no heartbeat. And the map itself, behind its mutex.
+// The thread on which users hear of their requests to the replicated map and of its changes, so that whatever
+// they do then holds up no heartbeat. And the map itself, behind its mutex.
 
 #include <signal.h>
 

@@ -2,7 +2,8 @@
 #ifndef SEAWALL_ELECTION_RAFT_ELECTOR_DISK_THREAD_HPP
 #define SEAWALL_ELECTION_RAFT_ELECTOR_DISK_THREAD_HPP
 
-// Writes to the log on a thread of its own, so that no heartbeat waits for a disk; all that has come meanwhile with one sync.
+// Writes to the log on a thread of its own, so that no heartbeat waits for a disk; all that has come
+// meanwhile with one sync.
 
 #include <signal.h>
 
@@ -33,7 +34,8 @@ struct disk_report {
 
 /// Destroyed, it finishes what it is at, and forgets the rest: nobody was told that it is durable.
 ///
-/// Thread safety: `write` from any thread. `done` is called on this thread. How much waits is bounded by the core.
+/// Thread safety: `write` from any thread. `done` is called on this thread. How much waits is bounded by the
+/// core.
 class disk_thread {
  public:
   disk_thread(raft::log_file log, std::function<void(disk_report)> done)

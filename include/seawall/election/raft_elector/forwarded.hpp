@@ -2,7 +2,8 @@
 #ifndef SEAWALL_ELECTION_RAFT_ELECTOR_FORWARDED_HPP
 #define SEAWALL_ELECTION_RAFT_ELECTOR_FORWARDED_HPP
 
-// Requests of other replicas' users, while they are under way here; and the messages that say what came of them.
+// Requests of other replicas' users, while they are under way here; and the messages that say what came of
+// them.
 
 #include <cstddef>
 #include <cstdint>

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_ELECTION_RAFT_ELECTOR_GRANT_KEEPER_HPP
 #define SEAWALL_ELECTION_RAFT_ELECTOR_GRANT_KEEPER_HPP
 
-// What a core's leadership means to the user: when a grant begins, how long it lasts, why it ended, and when the core is to let go of
-// what the user does not hold any more. Told the time and how the core stands; no thread, no clock but the tenure's.
+// What a core's leadership means to the user: when a grant begins, how long it lasts, why it ended, and when
+// the core is to let go of what the user does not hold any more. Told the time and how the core stands; no
+// thread, no clock but the tenure's.
 
 #include <algorithm>
 #include <cstdint>
@@ -46,7 +47,8 @@ class grant_keeper {
  public:
   grant_keeper(tenure& grants, duration patience) noexcept : grants_(grants), patience_(patience) {}
 
-  /// The grant ends here and now, if there is one; what becomes of the core's leadership, `look` says. False: there was none.
+  /// The grant ends here and now, if there is one; what becomes of the core's leadership, `look` says. False:
+  /// there was none.
   bool give_up(grant_demand how, std::string why) ABSL_LOCKS_EXCLUDED(mutex_) {
     set_wish(how);  // first: who sees the end must see why
     if (grants_.end(std::move(why))) return true;

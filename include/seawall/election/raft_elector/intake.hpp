@@ -2,7 +2,8 @@
 #ifndef SEAWALL_ELECTION_RAFT_ELECTOR_INTAKE_HPP
 #define SEAWALL_ELECTION_RAFT_ELECTOR_INTAKE_HPP
 
-// Where users' requests come in, from any thread, for the one that serves them; not more of them than the options say.
+// Where users' requests come in, from any thread, for the one that serves them; not more of them than the
+// options say.
 
 #include <cstdint>
 #include <memory>
@@ -26,8 +27,8 @@ struct taken_in {
   std::vector<std::unique_ptr<map_read>> lease_reads = {};
 };
 
-/// Thread safety: all functions from any thread. A request that is refused is told so before the function returns, there and then: it
-/// takes no room anywhere.
+/// Thread safety: all functions from any thread. A request that is refused is told so before the function
+/// returns, there and then: it takes no room anywhere.
 class intake {
  public:
   intake(answer_thread& answers, std::uint32_t most) noexcept : answers_(answers), most_(most) {}

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_ELECTION_RAFT_ELECTOR_MAP_REQUEST_HPP
 #define SEAWALL_ELECTION_RAFT_ELECTOR_MAP_REQUEST_HPP
 
-// What a user has asked of the replicated map, while it is under way: who is to hear of it, and how. First it is settled, where
-// the answer comes to be known; then told, where the user's function may run.
+// What a user has asked of the replicated map, while it is under way: who is to hear of it, and how. First it
+// is settled, where the answer comes to be known; then told, where the user's function may run.
 
 #include <condition_variable>
 #include <cstdint>

@@ -41,13 +41,14 @@ struct raft_elector_options {
       {};  ///< the same for all replicas, and different for every other cluster: 1 to 64 bytes
   raft::node_id self = raft::nobody;  ///< one of `nodes`
   std::vector<raft_node> nodes = {};  ///< 1 to 64, this replica among them; the same for all replicas
-  /// Who the members are before the log says anything else; the same for all replicas, for ever, also for those that came later.
-  /// None: all of `nodes`.
+  /// Who the members are before the log says anything else; the same for all replicas, for ever, also for
+  /// those that came later. None: all of `nodes`.
   std::vector<raft::node_id> founders = {};
   std::string directory = {};    ///< of the log: this replica's alone; made if it is not there
   std::string listen_host = {};  ///< an address; none: this node's `host`
 
-  // Parts. The fields that follow from the above are filled in: self, node, cluster, peers, listen_host and _port, events.
+  // Parts. The fields that follow from the above are filled in: self, node, cluster, peers, listen_host and
+  // _port, events.
 
   raft::core_options raft = {};
   raft::log_file_options log = {};
@@ -55,8 +56,8 @@ struct raft_elector_options {
 
   map_limits map = {};
   map_history_limits history = {};
-  /// The log is replaced by a snapshot when so many entries, or so many bytes, were applied: at least 1; and a quarter of
-  /// `raft.max_log_bytes` at most.
+  /// The log is replaced by a snapshot when so many entries, or so many bytes, were applied: at least 1; and
+  /// a quarter of `raft.max_log_bytes` at most.
   std::uint64_t snapshot_entries = 10'000;
   std::uint64_t snapshot_bytes = std::uint64_t{8} << 20U;
 
@@ -67,8 +68,8 @@ struct raft_elector_options {
   backoff_options backoff = {.initial = std::chrono::milliseconds(5),
                              .max = std::chrono::milliseconds(200),
                              .jitter = jitter::equal};
-  /// Told when this replica's part changes (`state_changed`: "follower", "leader"...; the key is the term) and when peers come and go, on
-  /// the elector's own thread. Outlives the elector.
+  /// Told when this replica's part changes (`state_changed`: "follower", "leader"...; the key is the term)
+  /// and when peers come and go, on the elector's own thread. Outlives the elector.
   listener* events = nullptr;
 };
 

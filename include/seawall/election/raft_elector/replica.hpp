@@ -2,13 +2,13 @@
 #ifndef SEAWALL_ELECTION_RAFT_ELECTOR_REPLICA_HPP
 #define SEAWALL_ELECTION_RAFT_ELECTOR_REPLICA_HPP
 
-// One replica at work: carries out what the core says, on one thread, and tells it what has happened. What it knows of the user are
-// his grants and his requests; the public face is raft_elector.hpp.
+// One replica at work: carries out what the core says, on one thread, and tells it what has happened. What it
+// knows of the user are his grants and his requests; the public face is raft_elector.hpp.
 
 #include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +22,7 @@
 #include "seawall/election/log_file.hpp"
 #include "seawall/election/raft_core.hpp"
 #include "seawall/election/raft_elector/answer_thread.hpp"
+#include "seawall/election/raft_elector/change_book.hpp"
 #include "seawall/election/raft_elector/disk_thread.hpp"
 #include "seawall/election/raft_elector/forwarded.hpp"
 #include "seawall/election/raft_elector/grant_keeper.hpp"
@@ -43,13 +44,6 @@
 #include <asio/steady_timer.hpp>
 
 namespace seawall::detail {
-
-/// A change of the membership, and who waits for what comes of it.
-struct change_request {
-  raft::membership to = {};
-  instant deadline = instant::never();  ///< by `steady_clock`
-  awaited_result<raft::log_index>* whom = nullptr;
-};
 
 /// What a replica works with. All outlive it.
 struct replica_surroundings {
@@ -145,7 +139,6 @@ class raft_replica {
   static constexpr std::uint64_t number_for(std::uint64_t number, whose w) noexcept {
     return number * owners + static_cast<std::uint64_t>(w);
   }
-  static constexpr std::size_t most_changes = 16;
 
   template <class F>
   void post(F f) {
@@ -205,7 +198,7 @@ class raft_replica {
         return reply(a.refused ? refused_request(*from, *a.refused)
                                : granted_request(*from, a.index, answer_at(a.index)));
       }
-      case whose::change: return on_changed(number, a);
+      case whose::change: return changes_.answered(number, a, leader_name());
     }
   }
   std::optional<map_answer> answer_at(raft::log_index index) const {
@@ -319,52 +312,10 @@ class raft_replica {
     network_->send(m);
   }
 
-  // Membership.
-
   void change(const change_request& c) {
-    if (changes_.size() >= most_changes)
-      return (*c.whom)(
-          absl::ResourceExhaustedError("raft_elector: too many changes of the membership are under way"));
-    const std::uint64_t number = ++last_change_;
-    changes_.emplace(number, c);
-    step(raft::input::change{number_for(number, whose::change), c.to});
-    settle();
-  }
-  void on_changed(std::uint64_t number, const raft::answer& a) {
-    const auto found = changes_.find(number);
-    if (found == changes_.end()) return;
-    auto& whom = *found->second.whom;
-    changes_.erase(found);
-    if (!a.refused) return whom(a.index);
-    whom(refused_change(*a.refused));
-  }
-  absl::Status refused_change(raft::refusal why) const {
-    switch (why) {
-      case raft::refusal::not_leader: {
-        const std::optional<std::string> leader = leader_name();
-        return not_executed(absl::FailedPreconditionError(
-            to_absl("raft_elector: not the leader; that is " + leader.value_or("nobody at present"))));
-      }
-      case raft::refusal::bad_change:
-        return absl::InvalidArgumentError(
-            "raft_elector: a membership that contradicts itself or is more than one voter away");
-      case raft::refusal::unknown:
-        return absl::UnknownError(
-            "raft_elector: leadership was lost meanwhile; the membership may have changed");
-      default:
-        return not_executed(absl::UnavailableError(
-            "raft_elector: the membership cannot be changed at present: another change is under way, or the leader is new"));
-    }
-  }
-  void expire_changes(instant now) {
-    for (auto c = changes_.begin(); c != changes_.end();) {
-      const auto next = std::next(c);
-      if (c->second.deadline <= now || over_) {
-        auto& whom = *c->second.whom;
-        changes_.erase(c);
-        whom(absl::DeadlineExceededError("raft_elector: the membership may have changed, or may yet"));
-      }
-      c = next;
+    if (const auto number = changes_.add(c)) {
+      step(raft::input::change{number_for(*number, whose::change), c.to});
+      settle();
     }
   }
 
@@ -376,7 +327,7 @@ class raft_replica {
     look_after_grant();
     const instant now = steady_clock::now();
     book_.on_time(now);
-    expire_changes(now);
+    changes_.on_time(now);
     dispatch();
     compact();
     serve();
@@ -502,7 +453,7 @@ class raft_replica {
     }
     book_.fail_all(
         absl::UnavailableError("replicated map: the elector is being destroyed; it may have been done"));
-    expire_changes(instant::never());
+    changes_.fail_all();
     tell();
     timer_.cancel();
     around_.over();
@@ -511,7 +462,7 @@ class raft_replica {
   void arm() {
     const instant boot = boot_clock::now(), steady = steady_clock::now();
     instant at = book_.wake_at();
-    for (const auto& [number, c] : changes_) at = std::min(at, c.deadline);
+    at = std::min(at, changes_.wake_at());
     at = std::min(
         at, steady + (std::min({wake_at_, keeper_.wake_at(), close_by_.value_or(instant::never())}) - boot));
     if (at >= armed_for_) return;  // it looks then, and arms for what is left
@@ -535,8 +486,7 @@ class raft_replica {
   grant_keeper keeper_;
   request_book book_;
   forwarded_requests forwarded_;
-  std::map<std::uint64_t, change_request> changes_;
-  std::uint64_t last_change_ = 0;
+  change_book changes_;
 
   std::vector<std::pair<raft::log_index, map_answer>> applied_now_;  // in this step
   std::vector<std::unique_ptr<map_request>> settled_;

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_ELECTION_RAFT_ELECTOR_REQUEST_BOOK_HPP
 #define SEAWALL_ELECTION_RAFT_ELECTOR_REQUEST_BOOK_HPP
 
-// The requests of one replica's users on their way to whoever leads: which to send, and to send again until an answer or a deadline
-// comes. A session makes repeats harmless. Told the time; the network and the core are the driver's.
+// The requests of one replica's users on their way to whoever leads: which to send, and to send again until
+// an answer or a deadline comes. A session makes repeats harmless. Told the time; the network and the core
+// are the driver's.
 
 #include <algorithm>
 #include <cassert>
@@ -48,8 +49,9 @@ struct request_to_send {
 /// Cost: a request takes a few look-ups in trees; bounded by how many the driver lets in.
 class request_book {
  public:
+  /// `seed`: another one each time that a replica is started.
   request_book(request_book_options options, std::uint64_t seed)
-      : options_(std::move(options)), random_(seed) {}
+      : options_(std::move(options)), random_(seed), last_ticket_(random_.next() >> 8U) {}
 
   void add(std::unique_ptr<map_write> w) {
     const std::uint64_t id = ++last_id_;
@@ -65,8 +67,8 @@ class request_book {
     ready_reads_.push_back(id);
   }
 
-  /// All that may be sent now. `own`: to this replica's core, which answers each of them once; else to another replica, whose
-  /// answers may be lost.
+  /// All that may be sent now. `own`: to this replica's core, which answers each of them once; else to
+  /// another replica, whose answers may be lost.
   std::vector<request_to_send> take(instant now, bool own) {
     std::vector<request_to_send> out;
     if (now < paused_until_) return out;
@@ -94,8 +96,8 @@ class request_book {
     paused_until_ =
         now + schedule_.next(options_.backoff, ++refusals_, [this]() -> random_source& { return random_; });
   }
-  /// Of a read: once the map has come to `index`, it shows what it has to. Of a command: it has committed there; `answer`, if it
-  /// is known already.
+  /// Of a read: once the map has come to `index`, it shows what it has to. Of a command: it has committed
+  /// there; `answer`, if it is known already.
   void granted(std::uint64_t ticket, raft::log_index index, const std::optional<map_answer>& answer) {
     const auto found = under_way_.find(ticket);
     if (found == under_way_.end()) return;
@@ -322,7 +324,9 @@ class request_book {
   instant paused_until_;
 
   std::uint64_t last_id_ = 0;
-  std::uint64_t last_ticket_ = 0;
+  // Begins anywhere: an answer to this replica before it was restarted must not be taken for one to a later
+  // question.
+  std::uint64_t last_ticket_;
   std::uint64_t repeats_ = 0;
   std::unordered_map<std::uint64_t, write> writes_;
   std::unordered_map<std::uint64_t, std::unique_ptr<map_read>> reads_;

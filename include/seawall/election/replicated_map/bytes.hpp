@@ -2,8 +2,9 @@
 #ifndef SEAWALL_ELECTION_REPLICATED_MAP_BYTES_HPP
 #define SEAWALL_ELECTION_REPLICATED_MAP_BYTES_HPP
 
-// Numbers and text as bytes, and back: fixed widths, least significant byte first, so that there is one way to write
-// anything. What is read may be hostile: nothing is read past the end, and nothing is allocated for a length that lies.
+// Numbers and text as bytes, and back: fixed widths, least significant byte first, so that there is one way
+// to write anything. What is read may be hostile: nothing is read past the end, and nothing is allocated for
+// a length that lies.
 
 #include <cassert>
 #include <cstddef>

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_ELECTION_REPLICATED_MAP_COMMAND_HPP
 #define SEAWALL_ELECTION_REPLICATED_MAP_COMMAND_HPP
 
-// What can be asked of a replicated map, and what it answers; both as values and as bytes, of which there is exactly one way to
-// write each value. What a command does is replicated_map.hpp's matter.
+// What can be asked of a replicated map, and what it answers; both as values and as bytes, of which there is
+// exactly one way to write each value. What a command does is replicated_map.hpp's matter.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace seawall {
 
-/// What a map may hold. The bounds travel with each command and are those of whoever sent it, so that replicas which are configured
-/// differently, as in the middle of a roll-out, still do the same.
+/// What a map may hold. The bounds travel with each command and are those of whoever sent it, so that
+/// replicas which are configured differently, as in the middle of a roll-out, still do the same.
 struct map_limits {
   std::uint32_t max_key_bytes = 256;           ///< [1, 4096]
   std::uint32_t max_value_bytes = 16U << 10U;  ///< at most 1 MiB
@@ -75,7 +75,8 @@ struct map_condition {
   friend bool operator==(const map_condition&, const map_condition&) = default;
 };
 
-/// So many commands of one session can be without an answer: a sequence number is less than that beyond the first of them.
+/// So many commands of one session can be without an answer: a sequence number is less than that beyond the
+/// first of them.
 inline constexpr std::uint64_t map_session_window = 1024;
 
 /// One struct for all kinds; the fields that a kind does not use are at their defaults, and not written.
@@ -92,8 +93,8 @@ struct map_command {
   std::uint64_t session = 0;
   /// Of the session's commands, from 1. One that was seen before does nothing; its answer is the first one's.
   std::uint64_t sequence = 0;
-  /// The first sequence number for whose answer the session still waits: [1, sequence], less than `map_session_window` away. What lies
-  /// before is forgotten.
+  /// The first sequence number for whose answer the session still waits: [1, sequence], less than
+  /// `map_session_window` away. What lies before is forgotten.
   std::uint64_t awaited = 0;
   map_condition when = {};
   std::string key = {};    ///< never empty
@@ -110,7 +111,7 @@ enum class map_outcome : std::uint8_t {
   done,
   conflict,         ///< the condition does not hold
   no_room,          ///< there would be too many entries, or too many bytes
-  session_expired,  ///< there is no such session, or not any more: whether the command was done before is not known
+  session_expired,  ///< no such session (any more): whether the command was done before is not known
   forgotten,        ///< the session has said that it has the answer already
   malformed,        ///< no command; or none that could have been meant
 };
@@ -124,8 +125,8 @@ constexpr std::string_view to_string(map_outcome o) noexcept {
 
 struct map_answer {
   map_outcome how = map_outcome::malformed;
-  /// `done`: of the change, or zero if there was nothing to erase; for `open_session`, the session. `conflict`: of the entry as it is, or zero
-  /// if there is none.
+  /// `done`: of the change, or zero if there was nothing to erase; for `open_session`, the session.
+  /// `conflict`: of the entry as it is, or zero if there is none.
   std::uint64_t revision = 0;
 
   friend bool operator==(const map_answer&, const map_answer&) = default;

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_ELECTION_REPLICATED_MAP_HISTORY_HPP
 #define SEAWALL_ELECTION_REPLICATED_MAP_HISTORY_HPP
 
-// A map's latest changes, for those who watch it. Each has a place of its own in the one history, so that somebody slow costs no
-// memory: he is told that he is too far behind. Not replicated: each replica remembers what it has seen.
+// A map's latest changes, for those who watch it. Each has a place of its own in the one history, so that
+// somebody slow costs no memory: he is told that he is too far behind. Not replicated: each replica remembers
+// what it has seen.
 
 #include <algorithm>
 #include <cstddef>
@@ -73,7 +74,8 @@ class map_history {
     complete_from_ = revision;
   }
 
-  /// Of keys that begin with `prefix`, from revision `from` on; looks at `most` at most. `end`: the next revision there will be.
+  /// Of keys that begin with `prefix`, from revision `from` on; looks at `most` at most. `end`: the next
+  /// revision there will be.
   map_changes since(std::uint64_t from, std::string_view prefix, std::size_t most, std::uint64_t end) const {
     from = std::max<std::uint64_t>(from, 1);  // before which there was nothing
     if (from < complete_from_) return {.next = from, .too_far_behind = true};

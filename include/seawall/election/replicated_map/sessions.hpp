@@ -2,8 +2,9 @@
 #ifndef SEAWALL_ELECTION_REPLICATED_MAP_SESSIONS_HPP
 #define SEAWALL_ELECTION_REPLICATED_MAP_SESSIONS_HPP
 
-// Which commands have been done, and what came of them, so that one that comes twice is done once: the sessions of Ongaro's
-// thesis, 6.3. They are replicated state: all that is decided here is decided by the log, never by a clock.
+// Which commands have been done, and what came of them, so that one that comes twice is done once: the
+// sessions of Ongaro's thesis, 6.3. They are replicated state: all that is decided here is decided by the
+// log, never by a clock.
 
 #include <algorithm>
 #include <cstddef>

@@ -113,8 +113,7 @@ TEST_CASE("grant_keeper: a lease that has expired is not brought back by a later
   CHECK(s.grants.current()->token() == 7);
 }
 
-TEST_CASE(
-    "grant_keeper: the core loses its lease, but not its leadership: the user loses his, and the core lets go") {
+TEST_CASE("grant_keeper: a core that has lost its lease alone makes the user lose his, and lets go") {
   setting s;
   s.lead();
   s.look();
@@ -162,8 +161,7 @@ TEST_CASE(
   CHECK(s.look() == kind::resign);
 }
 
-TEST_CASE(
-    "grant_keeper: a transfer that nobody has taken up ends in a resignation, not in a leader without a grant") {
+TEST_CASE("grant_keeper: a transfer that nobody has taken up ends in a resignation") {
   setting s;
   s.lead();
   s.look();

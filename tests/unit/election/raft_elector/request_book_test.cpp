@@ -215,6 +215,22 @@ TEST_CASE("request_book: one that was given up is not done by a delayed copy of 
   CHECK_FALSE(s.map.get("late"));
 }
 
+TEST_CASE("request_book: an answer to an earlier life is not taken for one to this one") {
+  request_book earlier({}, 1), later({}, 2);
+  for (request_book* b : {&earlier, &later}) {
+    auto look = [](const replicated_map&) { return true; };
+    auto done = [](absl::StatusOr<bool>) { FAIL("answered"); };
+    b->add(std::make_unique<detail::map_read_for<bool, decltype(look), decltype(done)>>(
+        look, instant::never(), done));
+  }
+  const auto old = earlier.take({}, false);
+  REQUIRE(later.take({}, false).size() == 1);
+  replicated_map map;
+  for (const request_to_send& r : old) later.granted(r.ticket, 0, std::nullopt);
+  later.serve(map);
+  CHECK(later.take_settled().empty());
+}
+
 TEST_CASE("request_book: reads that wait share one question; one that comes later asks anew") {
   setting s;
   s.get("a");
@@ -241,8 +257,7 @@ TEST_CASE("request_book: reads that wait share one question; one that comes late
   CHECK(s.told.size() == 3);
 }
 
-TEST_CASE(
-    "request_book: a session that has expired is opened anew; what was sent once goes on, what was repeated is unknown") {
+TEST_CASE("request_book: a session that has expired is opened anew; what was repeated in it is unknown") {
   setting s;
   s.open();
   s.put("once");

@@ -56,8 +56,9 @@ struct raft_elector_options {
 
   map_limits map = {};
   map_history_limits history = {};
-  /// The log is replaced by a snapshot when so many entries, or so many bytes, were applied: at least 1; and
-  /// a quarter of `raft.max_log_bytes` at most.
+  /// A snapshot takes the place of the log when so many entries, or so many bytes, were applied: at least 1;
+  /// the latter, a quarter of `raft.max_log_bytes` at most. Making one copies the map, on the thread that
+  /// sends heartbeats.
   std::uint64_t snapshot_entries = 10'000;
   std::uint64_t snapshot_bytes = std::uint64_t{8} << 20U;
 

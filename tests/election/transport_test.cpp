@@ -85,7 +85,7 @@ TEST_CASE("transport: plain text on loopback, with a checksum") {
   CHECK(s.is_hung_up_on());
   CHECK(p.b.about(3).violations == 1);
   CHECK(p.b.about(3).received_messages == 1);
-  CHECK(p.b.about(3).last_error.starts_with("message: checksum is "));
+  CHECK(p.b.about(3).last_hang_up.starts_with("message: checksum is "));
 }
 
 TEST_CASE("transport: a peer that is killed and comes back is connected again, both ways") {
@@ -138,7 +138,7 @@ TEST_CASE("transport: a peer that accepts and then says nothing is given up") {
   tcp::socket s = mute.accept();
   asio::write(s, asio::buffer(welcome(2, 1, {.checksum = true})));
   REQUIRE(eventually([&] { return a.about(2).connections == 1; }));
-  CHECK(eventually([&] { return a.about(2).last_error == "nothing came in time"; }));
+  CHECK(eventually([&] { return a.about(2).last_failure == "nothing came in time"; }));
   CHECK(eventually([&] { return !a.about(2).reachable; }));
   // And is called again.
   CHECK(mute.accept().is_open());

@@ -113,7 +113,8 @@ struct transport_peer_stats {
   std::uint64_t failures = 0;            ///< to it, that did not, or ended
   std::uint64_t violations = 0;          ///< connections from it that were closed for what it sent
   std::uint64_t pauses = 0;              ///< it sent more than it may
-  std::string last_error = {};           ///< at most 256 bytes
+  std::string last_failure = {};         ///< of the connection to it; at most 256 bytes
+  std::string last_hang_up = {};         ///< why the last connection from it ended; at most 256 bytes
 };
 
 struct transport_stats {

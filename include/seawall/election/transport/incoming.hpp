@@ -88,6 +88,7 @@ class host {
     w->set_deadline(steady_clock::now() + h->options.idle_timeout);
     asio::co_spawn(h->strand, say_that_it_is_there(h, p, w), asio::detached);
     co_await listen(h, p, w, reader);
+    w->close("stopped");  // if nothing else ended it
     if (p->incoming != w) co_return;
     p->last_hang_up.say(w->why_closed());
     p->heard.store(false, std::memory_order_relaxed);

@@ -159,10 +159,10 @@ TEST_CASE("transport: a peer that has called and then says nothing is given up")
 TEST_CASE("transport: a connection on which nobody has anything to say stays") {
   const authority ca;
   auto one = secured(1, ca), two = secured(2, ca);
-  one.idle_timeout = two.idle_timeout = 400ms;
+  one.idle_timeout = two.idle_timeout = 1s;
   pair p(one, two);
   REQUIRE(p.connected());
-  std::this_thread::sleep_for(1200ms);
+  std::this_thread::sleep_for(2500ms);
   CHECK(p.a.about(2).connections == 1);
   CHECK(p.b.about(1).connections == 1);
 }
@@ -170,13 +170,13 @@ TEST_CASE("transport: a connection on which nobody has anything to say stays") {
 TEST_CASE("transport: a handler that blocks for longer than the idle time-out costs no connection") {
   const authority ca;
   auto one = secured(1, ca), two = secured(2, ca);
-  one.idle_timeout = 400ms;
-  two.idle_timeout = 10s;
+  one.idle_timeout = 2s;
+  two.idle_timeout = 6s;  // says something every 1.5 s
   pair p(one, two);
   REQUIRE(p.connected());
   // On the context's only thread, as a slow disk would.
-  asio::post(p.a.io(), [] { std::this_thread::sleep_for(1s); });
-  std::this_thread::sleep_for(1500ms);
+  asio::post(p.a.io(), [] { std::this_thread::sleep_for(3s); });
+  std::this_thread::sleep_for(4s);
   CHECK(p.a.about(2).connections == 1);
   CHECK(p.b.about(1).connections == 1);
 }

@@ -88,7 +88,8 @@ struct transport_options {
 
   duration handshake_timeout =
       std::chrono::seconds(2);  ///< from the first packet to both sides known: [10 ms, 1 min]
-  /// A connection on which nothing came for so long is given up. Both sides say something four times as often. [20 ms, 1 h]
+  /// A connection on which nothing came for so long is given up. Both sides say something four times as often:
+  /// those of two members may differ by a factor of 2. [20 ms, 1 h]
   duration idle_timeout = std::chrono::seconds(1);
 
   /// Told when a peer can be reached, and when no longer (`state_changed`, the key is its id). Outlives the transport.

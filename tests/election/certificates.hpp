@@ -46,7 +46,10 @@ struct certificate_wishes {
 
 class authority {
  public:
-  authority() : key_(EVP_EC_gen("P-256")), certificate_(make(key_.get(), "authority", {}, true)) {}
+  authority()
+      : key_(EVP_EC_gen("P-256")),
+        certificate_(
+            make(key_.get(), "authority " + std::to_string(seawall::thread_random().next()), {}, true)) {}
 
   std::string pem() const {
     return pem_of([&](BIO* out) { return PEM_write_bio_X509(out, certificate_.get()); });
@@ -72,7 +75,8 @@ class authority {
   }
 
  private:
-  certificate_ptr make(EVP_PKEY* key, const char* subject, const certificate_wishes& wishes, bool ca) const {
+  certificate_ptr make(EVP_PKEY* key, const std::string& subject, const certificate_wishes& wishes,
+                       bool ca) const {
     certificate_ptr c(X509_new());
     X509_set_version(c.get(), 2);
     ASN1_INTEGER_set_uint64(X509_get_serialNumber(c.get()), seawall::thread_random().next() >> 1U);
@@ -80,7 +84,7 @@ class authority {
     X509_gmtime_adj(X509_getm_notAfter(c.get()), wishes.to_seconds);
     X509_set_pubkey(c.get(), key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(c.get()), "CN", MBSTRING_ASC,
-                               reinterpret_cast<const unsigned char*>(subject), -1, -1, 0);
+                               reinterpret_cast<const unsigned char*>(subject.c_str()), -1, -1, 0);
     X509_set_issuer_name(c.get(), X509_get_subject_name(ca ? c.get() : certificate_.get()));
     if (ca) add(*c, NID_basic_constraints, "critical,CA:TRUE");
     if (!wishes.names.empty()) add(*c, NID_subject_alt_name, wishes.names);

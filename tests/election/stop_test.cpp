@@ -22,6 +22,8 @@ TEST_CASE("stop: no handler is called after it has returned, however much is on 
     std::atomic<int> calls{0}, late{0};
     auto o = plain_text(1);
     o.peers = {{.id = 2, .host = "127.0.0.1", .port = 1}};
+    o.idle_timeout = 1h;  // nothing that lasts so long holds back the context's end
+    o.reconnect = {.initial = 1h, .max = 1h};
     seawall::raft::transport t(io, o, [&](const message&) {
       if (stopped) ++late;
       ++calls;

@@ -6,6 +6,7 @@
 // itself. Unreliable on purpose, as Raft repeats: what cannot be sent is dropped and counted. Knows nothing of Raft but how a
 // message looks. CMake: component `election`, target `seawall::election` (standalone Asio, OpenSSL 3; with exceptions only).
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "seawall/core/mutex.hpp"
@@ -104,7 +106,7 @@ class entrance : public std::enable_shared_from_this<entrance> {
 ///
 /// Errors: peers that cannot be reached are no error but a state, see `stats`.
 /// Thread safety: shared objects safe. One strand on the context does the work: the handler is never called twice at a time.
-/// The context outlives the transport; destroying it first, or destroying it with work left after `stop`, is in order as well.
+/// Lifetime: the context outlives the transport, and may be destroyed with work of it left.
 /// Cost: `send`: encodes on the caller's thread, one lock; a post where the connection was idle. Two allocations a message.
 class transport {
  public:
@@ -175,7 +177,7 @@ class transport {
     return std::nullopt;
   }
 
-  /// Reads the certificates' files again, or takes others. Errors: nothing has changed. All connections are then made anew:
+  /// Takes other certificates. Errors: nothing has changed. All connections are then made anew:
   /// who is not trusted any more is not connected any more.
   std::optional<option_error> reload(const tls_options& tls) {
     auto built = detail::tls_builder::build(tls);
@@ -187,6 +189,7 @@ class transport {
     });
     return std::nullopt;
   }
+  /// Reads the files that the options name again.
   std::optional<option_error> reload() { return reload(hub_->options.tls); }
 
   /// On which it listens.
@@ -254,7 +257,8 @@ class transport {
             .failures = p.failures.get(),
             .violations = p.violations.get(),
             .pauses = p.pauses.get(),
-            .last_error = p.last_error.text()};
+            .last_failure = p.last_failure.text(),
+            .last_hang_up = p.last_hang_up.text()};
   }
 
   const std::shared_ptr<detail::hub> hub_;

@@ -5,7 +5,6 @@
 // What all connections of a transport share: who the peers are, what waits for them, what was counted, and the way to the
 // user's functions. outgoing.hpp and incoming.hpp are what happens on the connections.
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +12,6 @@
 #include <list>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,7 +30,6 @@
 #include "seawall/event.hpp"
 #include "seawall/random.hpp"
 #include "seawall/time.hpp"
-#include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/ssl/context.hpp>
@@ -95,7 +92,8 @@ struct peer {
   tally received_messages, received_bytes, connections, failures, violations, pauses;
   std::atomic<bool> reachable{false};
   std::atomic<bool> heard{false};
-  last_words last_error;
+  last_words last_failure;
+  last_words last_hang_up;
 
   pacer messages;
   pacer bytes;

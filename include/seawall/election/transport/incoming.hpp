@@ -27,10 +27,7 @@
 #include <asio/error_code.hpp>
 #include <asio/ip/address.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/redirect_error.hpp>
 #include <asio/ssl/stream_base.hpp>
-#include <asio/steady_timer.hpp>
-#include <asio/use_awaitable.hpp>
 
 namespace seawall::raft::detail {
 
@@ -91,8 +88,9 @@ class host {
     w->set_deadline(steady_clock::now() + h->options.idle_timeout);
     asio::co_spawn(h->strand, say_that_it_is_there(h, p, w), asio::detached);
     co_await listen(h, p, w, reader);
+    w->close("stopped");  // if nothing else ended it
     if (p->incoming != w) co_return;
-    p->last_error.say(w->why_closed());
+    p->last_hang_up.say(w->why_closed());
     p->heard.store(false, std::memory_order_relaxed);
     p->incoming = nullptr;
   }
@@ -128,14 +126,11 @@ class host {
                            .cluster = h->options.cluster};
     const std::string alive = encode(greeting{.kind = control_kind::alive}, h->codec);
     std::string frame = encode(welcome, h->codec);
-    asio::steady_timer timer(h->strand);
     for (;;) {
       const bool written = co_await w->write(frame);
       if (!written) co_return;
       frame = alive;
-      timer.expires_after(h->say_something_every().to_chrono());
-      asio::error_code ignored;
-      co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      co_await w->talk_again_at(steady_clock::now() + h->say_something_every());
       if (!w->is_open()) co_return;
     }
   }
@@ -149,7 +144,12 @@ class host {
         const instant at =
             std::max(p->messages.take(now, 1),
                      p->bytes.take(now, static_cast<std::uint32_t>(body->size() + length_bytes)));
-        if (at > now) co_await pause(h, p, w, at);
+        if (at > now) {
+          // Nor is it read from meanwhile: the peer's own queue is where the rest waits.
+          p->pauses.add();
+          w->set_deadline(at + h->options.idle_timeout);
+          co_await w->listen_again_at(at);
+        }
         if (!w->is_open() || !accept(*h, *p, *w, *body)) co_return;
       }
       if (reader.error()) violation(*p, *w, *reader.error());
@@ -158,16 +158,6 @@ class host {
       reader.filled(n);
       w->set_deadline(steady_clock::now() + h->options.idle_timeout);
     }
-  }
-
-  /// Until then it is not read from either: the peer's own queue is where it waits.
-  static asio::awaitable<void> pause(std::shared_ptr<hub> h, std::shared_ptr<peer> p, std::shared_ptr<wire> w,
-                                     instant at) {
-    p->pauses.add();
-    w->set_deadline(at + h->options.idle_timeout);
-    asio::steady_timer timer(h->strand, at.to_chrono());
-    asio::error_code ignored;
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
 
   /// False: no more.

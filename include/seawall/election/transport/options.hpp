@@ -88,7 +88,8 @@ struct transport_options {
 
   duration handshake_timeout =
       std::chrono::seconds(2);  ///< from the first packet to both sides known: [10 ms, 1 min]
-  /// A connection on which nothing came for so long is given up. Both sides say something four times as often. [20 ms, 1 h]
+  /// A connection on which nothing came for so long is given up. Both sides say something four times as often:
+  /// those of two members may differ by a factor of 2. [20 ms, 1 h]
   duration idle_timeout = std::chrono::seconds(1);
 
   /// Told when a peer can be reached, and when no longer (`state_changed`, the key is its id). Outlives the transport.
@@ -113,7 +114,8 @@ struct transport_peer_stats {
   std::uint64_t failures = 0;            ///< to it, that did not, or ended
   std::uint64_t violations = 0;          ///< connections from it that were closed for what it sent
   std::uint64_t pauses = 0;              ///< it sent more than it may
-  std::string last_error = {};           ///< at most 256 bytes
+  std::string last_failure = {};         ///< of the connection to it; at most 256 bytes
+  std::string last_hang_up = {};         ///< why the last connection from it ended; at most 256 bytes
 };
 
 struct transport_stats {

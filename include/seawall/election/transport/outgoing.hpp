@@ -4,12 +4,11 @@
 
 // The connection to a peer: made, kept, and made again. It carries messages one way; back comes only that the peer is there.
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,6 +22,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/error.hpp>
 #include <asio/error_code.hpp>
 #include <asio/ip/address.hpp>
 #include <asio/ip/tcp.hpp>
@@ -83,7 +83,7 @@ class caller {
   static void ended(hub& h, peer& p, wire& w) {
     w.close("ended");
     p.failures.add();
-    p.last_error.say(w.why_closed());
+    p.last_failure.say(w.why_closed());
     h.tell(p, false, w.why_closed());
   }
 

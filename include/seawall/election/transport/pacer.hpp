@@ -5,8 +5,8 @@
 // When what has come may be looked at, so that a rate is kept: the project's GCRA, for those who can wait. And strangers'
 // connections, a bucket for each address without a table that strangers could fill. Pure: told the time.
 
-#include <array>
 #include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>

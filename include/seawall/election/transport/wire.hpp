@@ -4,7 +4,6 @@
 
 // One connection, with TLS or without, on which silence has an end. Everything here happens on the transport's strand.
 
-#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -14,7 +13,6 @@
 #include <utility>
 
 #include "seawall/time.hpp"
-#include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
 #include <asio/buffer.hpp>
 #include <asio/error_code.hpp>
@@ -27,6 +25,8 @@
 #include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
 
 namespace seawall::raft::detail {
 
@@ -40,6 +40,8 @@ class wire {
   wire(tcp::socket socket, std::shared_ptr<asio::ssl::context> tls, asio::ip::address network = {})
       : tls_context_(std::move(tls)),
         timer_(socket.get_executor()),
+        talks_(socket.get_executor()),
+        listens_(socket.get_executor()),
         network_(network),
         plain_(std::move(socket)) {
     if (tls_context_) secured_.emplace(std::move(plain_), *tls_context_);
@@ -56,7 +58,7 @@ class wire {
     why_ = why;
     asio::error_code ignored;
     socket().close(ignored);
-    timer_.cancel();
+    for (asio::steady_timer* const t : {&timer_, &talks_, &listens_}) t->cancel();
   }
 
   /// Without life until then, it is closed by `watch`.
@@ -87,7 +89,7 @@ class wire {
     if (!secured_) co_return open_;
     asio::error_code ec;
     co_await secured_->async_handshake(side, asio::redirect_error(asio::use_awaitable, ec));
-    if (ec) close(ec.message());
+    if (ec) close(why_no_handshake(ec));
     co_return open_;
   }
   /// What the other side has shown; the chain has been verified.
@@ -95,6 +97,10 @@ class wire {
     if (!secured_) return nullptr;
     return {::SSL_get1_peer_certificate(secured_->native_handle()), [](::X509* c) { ::X509_free(c); }};
   }
+
+  /// Until then, or until it is closed. For whoever writes, and for whoever reads.
+  asio::awaitable<void> talk_again_at(instant at) { return wait(talks_, at); }
+  asio::awaitable<void> listen_again_at(instant at) { return wait(listens_, at); }
 
   /// How many bytes have come: at least one, or it is closed.
   asio::awaitable<std::size_t> read(std::span<char> into) {
@@ -122,9 +128,25 @@ class wire {
   }
 
  private:
+  asio::awaitable<void> wait(asio::steady_timer& timer, instant at) {
+    if (!open_) co_return;
+    timer.expires_at(at.to_chrono());
+    asio::error_code ignored;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+  // OpenSSL's first error is often about how it found out.
+  std::string why_no_handshake(const asio::error_code& ec) {
+    const long verified = ::SSL_get_verify_result(secured_->native_handle());
+    return verified == X509_V_OK
+               ? ec.message()
+               : std::string("its certificate: ") + ::X509_verify_cert_error_string(verified);
+  }
+
   // Before the stream that is made from it.
   std::shared_ptr<asio::ssl::context> tls_context_;
   asio::steady_timer timer_;
+  asio::steady_timer talks_;
+  asio::steady_timer listens_;
   const asio::ip::address network_;
   tcp::socket plain_;
   std::optional<asio::ssl::stream<tcp::socket>> secured_;

@@ -112,6 +112,7 @@ inline void raft_core::on_vote(const message& m) {
   const bool granted = m.term == hard_.term && free && !lead_ && log_.accepts(m.index, m.log_term);
   if (granted) {
     if (hard_.vote != m.from) enter_term({.term = hard_.term, .vote = m.from});
+    if (role_ == role::pre_candidate) become_follower(hard_.term, nobody);
     postpone_election(options_.election_timeout);
   }
   message r = to(m.from, message_kind::vote_reply);

@@ -75,13 +75,12 @@ inline void raft_core::ask_for_votes(message_kind kind, term_number in_term, boo
   }
 }
 
-/// The own vote counts once it is durable, as the others' do.
+/// The own vote counts once it is durable, as the others' do; before that, nobody else was asked.
 inline void raft_core::count_votes() {
   assert(role_ == role::pre_candidate || role_ == role::candidate);
-  const bool own = role_ == role::pre_candidate || disk_.hard_durable();
-  const bool won = is_quorum(log_.members().voters, [&](node_id voter) {
-    if (voter == options_.self) return own;
-    return std::find(votes_.begin(), votes_.end(), voter) != votes_.end();
+  if (role_ == role::candidate && !disk_.hard_durable()) return;
+  const bool won = is_quorum(log_.members().voters, [this](node_id voter) {
+    return voter == options_.self || std::find(votes_.begin(), votes_.end(), voter) != votes_.end();
   });
   if (!won) return;
   if (role_ == role::pre_candidate) return campaign(false);
@@ -112,11 +111,20 @@ inline void raft_core::on_vote(const message& m) {
   const bool granted = m.term == hard_.term && free && !lead_ && log_.accepts(m.index, m.log_term);
   if (granted) {
     if (hard_.vote != m.from) enter_term({.term = hard_.term, .vote = m.from});
+    if (role_ == role::pre_candidate) become_follower(hard_.term, nobody);
     postpone_election(options_.election_timeout);
   }
   message r = to(m.from, message_kind::vote_reply);
   r.granted = granted;
   send(std::move(r));
+}
+
+inline void raft_core::take_vote(node_id from) {
+  assert(from != options_.self);
+  const bool known = std::find(votes_.begin(), votes_.end(), from) != votes_.end();
+  if (!known && contains(log_.members(), from)) votes_.push_back(from);
+  assert(votes_.size() < max_members);
+  count_votes();
 }
 
 inline void raft_core::on_pre_vote_reply(const message& m) {
@@ -125,19 +133,13 @@ inline void raft_core::on_pre_vote_reply(const message& m) {
     return;
   }
   if (role_ != role::pre_candidate || m.term != hard_.term + 1) return;
-  if (std::find(votes_.begin(), votes_.end(), m.from) == votes_.end() && contains(log_.members(), m.from))
-    votes_.push_back(m.from);
-  assert(votes_.size() < max_members);
-  count_votes();
+  take_vote(m.from);
 }
 
 inline void raft_core::on_vote_reply(const message& m) {
   assert(m.term == hard_.term);
   if (role_ != role::candidate || !m.granted) return;
-  if (std::find(votes_.begin(), votes_.end(), m.from) == votes_.end() && contains(log_.members(), m.from))
-    votes_.push_back(m.from);
-  assert(votes_.size() < max_members);
-  count_votes();
+  take_vote(m.from);
 }
 
 /// Honoured only from the leader that is followed, in its term: that one has stepped down when it sent this, and whoever leads later

@@ -138,6 +138,7 @@ class raft_core {
   void campaign(bool by_transfer);
   void ask_for_votes(message_kind kind, term_number in_term, bool by_transfer);
   void count_votes();
+  void take_vote(node_id from);
   void on_pre_vote(const message& m);
   void on_vote(const message& m);
   void on_pre_vote_reply(const message& m);

@@ -34,7 +34,7 @@ struct core_options {
   double max_clock_drift = 0.01;
   /// A leader whose last durable write was asked for longer ago loses lease and leadership; an idle one writes four times as
   /// often to find out. At least 4 heartbeats, up to 1 h.
-  duration disk_limit = std::chrono::seconds(1);
+  duration disk_limit = std::chrono::seconds(2);
 
   /// Commands beyond it are refused. 1 B to 16 MiB; the same for all replicas.
   std::size_t max_entry_bytes = 64 * 1024;

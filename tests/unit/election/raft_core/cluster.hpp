@@ -93,8 +93,9 @@ class cluster {
   }
 
   effects step(node_id n, any_input what) {
-    replica& r = replicas_.at(n);
-    if (r.core == nullptr) return {};
+    const auto found = replicas_.find(n);
+    if (found == replicas_.end() || found->second.core == nullptr) return {};
+    replica& r = found->second;
     const std::string before = standing(r);
     effects e = r.core->step(now_, std::move(what));
     if (const std::string after = standing(r); after != before) say(n, "is " + after);
@@ -171,8 +172,12 @@ class cluster {
   }
   /// Makes `n` the leader: only its time-out passes.
   void elect(node_id n) {
-    now_ = std::max(now_ + ms(1001), replicas_.at(n).wake_at);
+    now_ = now_ + ms(1001);
     step(n, input::tick{});
+    while (replicas_.at(n).core->current_role() == role::follower) {
+      now_ = std::max(now_, replicas_.at(n).wake_at);
+      step(n, input::tick{});
+    }
     settle();
   }
 

@@ -148,6 +148,8 @@ class log_file {
     for (const std::string& path : present.unfinished) {
       if (auto s = files().remove(path); !s.ok()) return s;
     }
+    // Before their names are used again: a rename that overtakes this would give the log's name to what is unfinished.
+    if (auto s = files().sync_directory(directory_); !s.ok()) return s;
     epoch_ = 1;
     salts_ = random_source(options_.seed != 0 ? options_.seed : seawall::detail::entropy_seed());
     return begin_segment(live_.checkpoint(), true);

@@ -14,8 +14,8 @@ using namespace log_test;
 
 namespace {
 
-/// A node's life, with everything that a log does in it: votes, entries, a conflict, snapshots taken and installed, large batches, segments
-/// that fill up.
+/// A node's life, with everything that a log does in it: votes, entries, a conflict, snapshots taken and
+/// installed, large batches, segments that fill up.
 std::vector<std::vector<persist>> life() {
   std::vector<std::vector<persist>> out;
   persist p;
@@ -72,8 +72,8 @@ void live(lived& l) {
   }
 }
 
-/// Opens what a crash has left. Nothing older than what was acknowledged, nothing newer than what was under way; and what
-/// was opened `goes_on`.
+/// Opens what a crash has left. Nothing older than what was acknowledged, nothing newer than what was under
+/// way; and what was opened `goes_on`.
 void check_crash(const lived& l, const contents& left, std::size_t operations, bool goes_on = true) {
   std::size_t acknowledged = 0;
   bool any = false;
@@ -105,7 +105,8 @@ void check_crash(const lived& l, const contents& left, std::size_t operations, b
 bool all() { return true; }
 bool none() { return false; }
 
-/// What a bad sector may hold: nothing, noise, one wrong bit, what was there before `operations`, and what was elsewhere.
+/// What a bad sector may hold: nothing, noise, one wrong bit, what was there before `operations`, and what
+/// was elsewhere.
 std::set<std::string> bad_contents(const lived& l, std::size_t operations, std::size_t at,
                                    const std::string& good) {
   std::set<std::string> out{std::string(sector, '\0'), std::string(sector, '\xff')};
@@ -214,8 +215,7 @@ TEST_CASE("log_file: a file that is shorter than it was is never a shorter log")
   }
 }
 
-TEST_CASE(
-    "log_file: any two bad sectors are mended or refused, once the mark behind the last batch is on the disk") {
+TEST_CASE("log_file: any two bad sectors are mended or refused, once the last batch's mark is on the disk") {
   lived l;
   live(l);
   std::size_t mended = 0;
@@ -260,8 +260,7 @@ TEST_CASE("log_file: each file that is gone is missed") {
   }
 }
 
-TEST_CASE(
-    "log_file: a header that was there before, of a file that never got its name, does not hide what was acknowledged") {
+TEST_CASE("log_file: an earlier header, of a file that never got its name, hides nothing acknowledged") {
   disk d;
   logger log(d);
   persist p;
@@ -299,8 +298,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE(
-    "log_file: what was left unfinished by a first opening never gets the name of the log that the second one makes") {
+TEST_CASE("log_file: what a first opening has left unfinished never gets the log's name") {
   disk first;
   { REQUIRE(logger(first).log.ok()); }
   std::size_t at = 0;

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_TESTS_UNIT_ELECTION_LOG_FILE_SUPPORT_HPP
 #define SEAWALL_TESTS_UNIT_ELECTION_LOG_FILE_SUPPORT_HPP
 
-// A disk in memory that remembers every operation, so that it can lose power at each of them; and the slow, obvious model
-// of what a log holds.
+// A disk in memory that remembers every operation, so that it can lose power at each of them; and the slow,
+// obvious model of what a log holds.
 
 #include <algorithm>
 #include <cstddef>
@@ -73,8 +73,8 @@ class disk final : public file_system {
   const std::vector<operation>& journal() const { return journal_; }
   contents now() const { return resolved(names_, inodes_); }
 
-  /// What is there after a loss of power before operation `count`, of which `partial` bytes were written. `keeps` is asked for
-  /// each sector that was not synced, and each name, whether it has reached the disk.
+  /// What is there after a loss of power before operation `count`, of which `partial` bytes were written.
+  /// `keeps` is asked for each sector that was not synced, and each name, whether it has reached the disk.
   using chooser = std::function<bool()>;
   contents after_crash(std::size_t count, std::size_t partial, const chooser& keeps) const {
     std::map<std::string, int> durable_names = start_names_;

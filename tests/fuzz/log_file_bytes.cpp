@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opening a log whose files hold anything: it is opened or refused, nothing else happens, and what was opened can be written to and
-// opened again. The input changes bytes of sound files; where it says so, the checksums are made right afterwards, so that what is
-// behind them is reached.
+// Opening a log whose files hold anything: it is opened or refused, nothing else happens, and what was opened
+// can be written to and opened again. The input changes bytes of sound files; where it says so, the checksums
+// are made right afterwards, so that what is behind them is reached.
 #include <array>
 #include <cstddef>
 #include <cstdint>

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_ELECTION_LOG_FILE_HPP
 #define SEAWALL_ELECTION_LOG_FILE_HPP
 
-// Where a node of the embedded Raft keeps what it must not forget: a write-ahead log in segments, and the newest snapshot in
-// a file of its own. Either gives back what was acknowledged or refuses to start. Not a database, and not for several
-// processes: the directory belongs to one.
+// Where a node of the embedded Raft keeps what it must not forget: a write-ahead log in segments, and the
+// newest snapshot in a file of its own. Either gives back what was acknowledged or refuses to start. Not a
+// database, and not for several processes: the directory belongs to one.
 
 #include <algorithm>
 #include <cstddef>
@@ -36,16 +36,17 @@ namespace seawall::raft {
 struct log_file_options {
   node_id node = nobody;     ///< whose log it is: not `nobody`. A disk of another node is refused
   std::string cluster = {};  ///< the same for all its nodes, and different for every other one: 1 to 64 bytes
-  /// Make a new log where there is none. A member whose disk was emptied forgets its vote: false, once it has been a member.
+  /// Make a new log where there is none. A member whose disk was emptied forgets its vote: false, once it has
+  /// been a member.
   bool create = true;
 
-  /// The unit in which a disk loses data, in bytes: a power of two in [512, 65'536], not less than the disk's physical
-  /// sector. One block of each batch can be lost. Of files that are there, their own size holds.
+  /// The unit in which a disk loses data, in bytes: a power of two in [512, 65'536], not less than the disk's
+  /// physical sector. One block of each batch can be lost. Of files that are there, their own size holds.
   std::uint32_t block_bytes = 4096;
   /// A file of the log, in bytes: at least 16 blocks, at most 1 GiB. A larger batch gets a file of its size.
   std::uint64_t segment_bytes = std::uint64_t{8} << 20U;
-  /// The entries behind the snapshot, in bytes as written: [4096, 2^30]. The disk holds at most three times as much, three
-  /// segments and two snapshots.
+  /// The entries behind the snapshot, in bytes as written: [4096, 2^30]. The disk holds about three times as
+  /// much at most, three segments and two snapshots.
   std::uint64_t max_log_bytes = std::uint64_t{64} << 20U;
   std::uint64_t max_snapshot_bytes = std::uint64_t{64} << 20U;  ///< [4096, 2^30]
 
@@ -86,23 +87,26 @@ struct opened_log;
 ///
 /// 1. After `write` has returned OK, every later `open` gives back its outcome, or that of a later write.
 /// 2. A write that did not return, or not OK, is found done or not done, wholly.
-/// 3. Any one bad block, wherever it lies and whatever it holds now, changes nothing of that: it is made again from others. More than
-///    one bad block in a batch is refused, but for the one case below.
+/// 3. Any one bad block, wherever it lies and whatever it holds now, changes nothing of that: it is made
+///    again from others. More than one bad block in a batch is refused, but for the one case below.
 ///
-/// What nobody can see: that *two* blocks or more of the very last batch are bad, if the machine has lost power before the
-/// mark behind it was written back. Then it looks like a batch that was never acknowledged. And that a directory as a whole is an
-/// older copy of itself.
+/// What nobody can see: that *two* blocks or more of the very last batch are bad, if the machine has lost
+/// power before the mark behind it was written back. Then it looks like a batch that was never acknowledged.
+/// And that a directory as a whole is an older copy of itself.
 ///
-/// Thread safety: distinct objects safe, shared objects unsafe. Cancellation: none; `write` blocks as long as the disk does.
-/// Cost: `write` is one copy of the data, two checksums of it, two writes and one sync, at least two blocks; some writes begin a segment,
-/// which takes as long as writing it full of zeros. Memory: a copy of the entries behind the snapshot.
+/// Thread safety: distinct objects safe, shared objects unsafe. Cancellation: none; `write` blocks as long as
+/// the disk does. Cost: `write` is one copy of the data, two checksums of it, two writes and one sync, at
+/// least two blocks; some writes begin a segment, which takes as long as writing it full of zeros. Memory: a
+/// copy of the entries behind the snapshot.
 class log_file {
  public:
-  /// Opens the log in `directory`, or makes it, and reads it. The directory belongs to this object until it is destroyed.
+  /// Opens the log in `directory`, or makes it, and reads it. The directory belongs to this object until it
+  /// is destroyed.
   ///
-  /// Errors: INVALID_ARGUMENT, options; FAILED_PRECONDITION, another process has it, or it is another node's; DATA_LOSS, something that
-  /// was acknowledged cannot be read, with the file, the offset and what to do; NOT_FOUND, there is no log and none may be
-  /// made; those of the system, with path and reason. Cost: reads and checks all of it.
+  /// Errors: INVALID_ARGUMENT, options; FAILED_PRECONDITION, another process has it, or it is another node's;
+  /// DATA_LOSS, something that was acknowledged cannot be read, with the file, the offset and what to do;
+  /// NOT_FOUND, there is no log and none may be made; those of the system, with path and reason. Cost: reads
+  /// and checks all of it.
   static absl::StatusOr<opened_log> open(std::string directory, log_file_options options);
 
   log_file(log_file&&) noexcept = default;
@@ -110,8 +114,9 @@ class log_file {
 
   /// Makes all of `persists` durable with one sync, wholly or not at all.
   ///
-  /// Errors: INVALID_ARGUMENT, they contradict what was written before; RESOURCE_EXHAUSTED, a bound of the options; those of the system.
-  /// Each of them is for good: what is on the disk then is unknown, and all further writes return it. Open again.
+  /// Errors: INVALID_ARGUMENT, they contradict what was written before; RESOURCE_EXHAUSTED, a bound of the
+  /// options; those of the system. Each of them is for good: what is on the disk then is unknown, and all
+  /// further writes return it. Open again.
   absl::Status write(std::span<const persist> persists) {
     if (!halted_.ok() || persists.empty()) return halted_;
     halted_ = write_now(persists);
@@ -148,12 +153,16 @@ class log_file {
     for (const std::string& path : present.unfinished) {
       if (auto s = files().remove(path); !s.ok()) return s;
     }
+    // Before their names are used again: a rename that overtakes this would give the log's name to what is
+    // unfinished.
+    if (auto s = files().sync_directory(directory_); !s.ok()) return s;
     epoch_ = 1;
     salts_ = random_source(options_.seed != 0 ? options_.seed : seawall::detail::entropy_seed());
     return begin_segment(live_.checkpoint(), true);
   }
 
-  /// The lock file remembers that there was a log, so that one whose files were removed is not taken for a new one.
+  /// The lock file remembers that there was a log, so that one whose files were removed is not taken for a
+  /// new one.
   absl::Status sign_lock() {
     if (auto s = lock_->write_at(0, wal::to_text(owner_) + "\n"); !s.ok()) return s;
     if (auto s = lock_->sync(); !s.ok()) return s;
@@ -230,7 +239,8 @@ class log_file {
     // A new root is written where at least as much can be removed as has to be written.
     const std::uint64_t worth = 2 * live_.bytes() + 2 * options_.segment_bytes;
     if (fits && !(new_base && segment_bytes() > worth)) return append_batch(payload);
-    if (segment_bytes() + options_.segment_bytes > worth) return begin_segment(live_.checkpoint(), true);
+    const std::uint64_t next = blocks_of_segment(payload) * options_.block_bytes;
+    if (segment_bytes() + next > worth) return begin_segment(live_.checkpoint(), true);
     if (auto s = begin_segment(payload, false); !s.ok()) return s;
     return append_batch(payload);
   }
@@ -251,8 +261,8 @@ class log_file {
     return mark(wal::block_kind::durable);
   }
 
-  /// Behind the last batch, where the next one begins. Not synced: it costs a copy to memory, and says what the last batch
-  /// cannot say of itself as soon as the system has written it back.
+  /// Behind the last batch, where the next one begins. Not synced: it costs a copy to memory, and says what
+  /// the last batch cannot say of itself as soon as the system has written it back.
   absl::Status mark(wal::block_kind kind) {
     return end_.handle->write_at(end_.position * end_.header.block_bytes, mark_block(kind));
   }
@@ -276,16 +286,22 @@ class log_file {
     return h;
   }
 
-  /// A root holds `payload`, a checkpoint, from the start; it is durable when this returns. Another one has room for it.
+  /// Of one with room for `payload` and the mark behind it.
+  std::uint64_t blocks_of_segment(const std::string& payload) const noexcept {
+    const std::uint64_t least =
+        wal::header_blocks + wal::blocks_for(payload.size(), options_.block_bytes) + 2;
+    return std::max(least, options_.segment_bytes / options_.block_bytes);
+  }
+
+  /// A root holds `payload`, a checkpoint, from the start; it is durable when this returns. Another one has
+  /// room for it.
   absl::Status begin_segment(const std::string& payload, bool root) {
     wal::log_end next;
     next.header = new_header(segments_.empty() ? 1 : segments_.back().number + 1);
     next.header.root = root;
     next.header.first_batch = end_.batch + 1;
     next.header.before = end_.sum;
-    const std::uint64_t least =
-        wal::header_blocks + wal::blocks_for(payload.size(), options_.block_bytes) + 2;
-    next.header.blocks = std::max(least, options_.segment_bytes / options_.block_bytes);
+    next.header.blocks = blocks_of_segment(payload);
     next.path = wal::file_path(directory_, wal::file_kind::segment, next.header.number);
     next.batch = end_.batch;
     next.sum = end_.sum;

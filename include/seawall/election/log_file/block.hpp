@@ -2,14 +2,16 @@
 #ifndef SEAWALL_ELECTION_LOG_FILE_BLOCK_HPP
 #define SEAWALL_ELECTION_LOG_FILE_BLOCK_HPP
 
-// The log's files consist of blocks of one size, and what is written at once, a batch, of whole blocks: n of data and one of
-// parity. Any one block of a batch can be lost and is made again from the others. So nobody ever has to guess whether a
-// batch with one bad block was acknowledged; one with two was not, as far as one bad sector can be to blame.
+// The log's files consist of blocks of one size, and what is written at once, a batch, of whole blocks: n of
+// data and one of parity. Any one block of a batch can be lost and is made again from the others. So nobody
+// ever has to guess whether a batch with one bad block was acknowledged; one with two was not, as far as one
+// bad sector can be to blame.
 //
-//   crc32c | kind | salt | batch | epoch | before | sum | place | blocks | bytes | 48 bytes in all, then the payload
+//   crc32c | kind | salt | batch | epoch | before | sum | place | blocks | bytes (48 bytes in all) | payload
 //
-// Each block says where it belongs: the file by its salt, the position by the checksum, the batch by its number, the sum of
-// the batch before it and its own. What a file held earlier, or another one, is never taken for what it should hold.
+// Each block says where it belongs: the file by its salt, the position by the checksum, the batch by its
+// number, the sum of the batch before it and its own. What a file held earlier, or another one, is never
+// taken for what it should hold.
 
 #include <algorithm>
 #include <cstddef>
@@ -105,8 +107,8 @@ inline void combine(std::string& parity, std::string_view payload) noexcept {
   for (std::size_t i = 0; i < payload.size(); ++i) parity[i] = static_cast<char>(parity[i] ^ payload[i]);
 }
 
-/// The blocks of a batch, to be written at `position`. Of `h`, the file's salt, the number, the epoch and `before` are the
-/// caller's; the rest is filled in, so that `h.sum` is what the next batch has to be told.
+/// The blocks of a batch, to be written at `position`. Of `h`, the file's salt, the number, the epoch and
+/// `before` are the caller's; the rest is filled in, so that `h.sum` is what the next batch has to be told.
 inline std::string make_batch(block_header& h, std::uint64_t position, std::string_view payload,
                               std::size_t block_bytes) {
   const std::size_t room = block_bytes - block_header_bytes;
@@ -159,7 +161,8 @@ struct read_batch {
 
 namespace blocks {
 
-/// True if `h`, at `position`, is of a batch that begins at `start`, goes on from `before` and fits into the file.
+/// True if `h`, at `position`, is of a batch that begins at `start`, goes on from `before` and fits into the
+/// file.
 inline bool starts_at(const block_header& h, std::uint64_t position, std::uint64_t start,
                       const block_header& expected, const image& file) noexcept {
   const std::uint64_t room = file.block_bytes - block_header_bytes;
@@ -187,8 +190,8 @@ inline std::vector<std::uint64_t> missing(const image& file, std::uint64_t start
 
 }  // namespace blocks
 
-/// The batch at `start`, whole or mended. `expected` says its number and the sum before it. Empty: two blocks or more of it are
-/// missing, or it was never written.
+/// The batch at `start`, whole or mended. `expected` says its number and the sum before it. Empty: two blocks
+/// or more of it are missing, or it was never written.
 inline std::optional<read_batch> find_batch(const image& file, std::uint64_t start,
                                             const block_header& expected) {
   // At most one block is missing of what can be read: one of the first two tells what it is.
@@ -216,7 +219,8 @@ inline std::optional<read_batch> find_batch(const image& file, std::uint64_t sta
   return out;
 }
 
-/// Where, from `start` on, a block stands that was written after batch number `batch` was durable. Empty: nothing says so.
+/// Where, from `start` on, a block stands that was written after batch number `batch` was durable. Empty:
+/// nothing says so.
 inline std::optional<std::uint64_t> find_evidence(const image& file, std::uint64_t start,
                                                   std::uint64_t batch) noexcept {
   for (std::uint64_t at = start; at < file.blocks(); ++at) {

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_ELECTION_LOG_FILE_CRC32C_HPP
 #define SEAWALL_ELECTION_LOG_FILE_CRC32C_HPP
 
-// CRC32C (Castagnoli; RFC 3720, appendix B.4), eight bytes at a time from tables. Abseil has one from 2023 on, Debian 12's
-// does not. Finds what a disk does to data, not what an attacker does.
+// CRC32C (Castagnoli; RFC 3720, appendix B.4), eight bytes at a time from tables. Abseil has one from 2023
+// on, Debian 12's does not. Finds what a disk does to data, not what an attacker does.
 
 #include <array>
 #include <bit>
@@ -39,8 +39,8 @@ inline constexpr tables table = make_tables();
 
 /// The sum of `bytes`; with `before`, the sum of what that is the sum of with `bytes` behind it.
 ///
-/// Cost: about two cycles a byte. Source: Kounavis and Berry, "A Systematic Approach to Building High Performance
-/// Software-Based CRC Generators", ISCC 2005 (slicing by eight).
+/// Cost: about two cycles a byte. Source: Kounavis and Berry, "A Systematic Approach to Building High
+/// Performance Software-Based CRC Generators", ISCC 2005 (slicing by eight).
 inline std::uint32_t crc32c(std::string_view bytes, std::uint32_t before = 0) noexcept {
   const auto& t = crc::table;
   std::uint32_t c = ~before;

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_ELECTION_LOG_FILE_FILE_SYSTEM_HPP
 #define SEAWALL_ELECTION_LOG_FILE_FILE_SYSTEM_HPP
 
-// The little that the log wants of a file system, so that one which loses power in the middle of a write, or has no room
-// left, can stand in for the real one (posix_file_system.hpp).
+// The little that the log wants of a file system, so that one which loses power in the middle of a write, or
+// has no room left, can stand in for the real one (posix_file_system.hpp).
 
 #include <cstddef>
 #include <cstdint>
@@ -29,8 +29,9 @@ class file {
   /// Exactly `size` bytes; an error if the file has fewer.
   virtual absl::StatusOr<std::string> read_at(std::uint64_t offset, std::size_t size) = 0;
   virtual absl::StatusOr<std::uint64_t> size() = 0;
-  /// What was written before the call outlives a loss of power once it has returned OK. After an error nobody can say what
-  /// is on the disk, and asking again tells a lie (Rebello et al.: "Can Applications Recover from fsync Failures?", ATC 2020).
+  /// What was written before the call outlives a loss of power once it has returned OK. After an error nobody
+  /// can say what is on the disk, and asking again tells a lie (Rebello et al.: "Can Applications Recover
+  /// from fsync Failures?", ATC 2020).
   virtual absl::Status sync() = 0;
 };
 
@@ -47,7 +48,8 @@ class file_system {
   virtual absl::StatusOr<std::unique_ptr<file>> open(const std::string& path) = 0;
   /// An empty file; what was there under that name is gone.
   virtual absl::StatusOr<std::unique_ptr<file>> create(const std::string& path) = 0;
-  /// Opens or creates, and keeps everybody else from locking it until it is closed. FAILED_PRECONDITION: somebody has it.
+  /// Opens or creates, and keeps everybody else from locking it until it is closed. FAILED_PRECONDITION:
+  /// somebody has it.
   virtual absl::StatusOr<std::unique_ptr<file>> lock(const std::string& path) = 0;
   /// Takes the place of `to`, if there is one, at once or not at all.
   virtual absl::Status rename(const std::string& from, const std::string& to) = 0;

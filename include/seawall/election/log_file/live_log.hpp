@@ -2,8 +2,9 @@
 #ifndef SEAWALL_ELECTION_LOG_FILE_LIVE_LOG_HPP
 #define SEAWALL_ELECTION_LOG_FILE_LIVE_LOG_HPP
 
-// What the records of a log come to: the newest term and vote, the place of the snapshot, the entries behind it. Kept in
-// memory, so that a log that consists mostly of what is no longer true can be written anew without reading it.
+// What the records of a log come to: the newest term and vote, the place of the snapshot, the entries behind
+// it. Kept in memory, so that a log that consists mostly of what is no longer true can be written anew
+// without reading it.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +26,8 @@ class live_log {
   std::uint64_t bytes() const noexcept { return bytes_; }  ///< of the entries, as they are written
   log_index last_index() const noexcept { return base_.index + entries_.size(); }
 
-  /// Carries out what `p` says; `place` stands for its base. Nonsense is an error, after which this is of no more use.
+  /// Carries out what `p` says; `place` stands for its base. Nonsense is an error, after which this is of no
+  /// more use.
   std::optional<std::string> accept(const persist& p, const snapshot_place& place) {
     auto error = accept_hard(p);
     if (!error && p.base) error = accept_base(p, place);

@@ -2,8 +2,8 @@
 #ifndef SEAWALL_ELECTION_LOG_FILE_POSIX_FILE_SYSTEM_HPP
 #define SEAWALL_ELECTION_LOG_FILE_POSIX_FILE_SYSTEM_HPP
 
-// The operating system's files. Short writes and interrupted calls go on where they stopped; everything else that fails is
-// told with the path and the system's own words.
+// The operating system's files. Short writes and interrupted calls go on where they stopped; everything else
+// that fails is told with the path and the system's own words.
 
 #include <dirent.h>
 #include <fcntl.h>

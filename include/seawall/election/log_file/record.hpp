@@ -2,9 +2,9 @@
 #ifndef SEAWALL_ELECTION_LOG_FILE_RECORD_HPP
 #define SEAWALL_ELECTION_LOG_FILE_RECORD_HPP
 
-// What is in a batch: records, each with its length before it. One record is one `persist`, or a checkpoint, which says all
-// there is to know without what was written before it. Checksums have been checked when this is read; it is parsed all the
-// same as if they had not.
+// What is in a batch: records, each with its length before it. One record is one `persist`, or a checkpoint,
+// which says all there is to know without what was written before it. Checksums have been checked when this
+// is read; it is parsed all the same as if they had not.
 
 #include <cstddef>
 #include <cstdint>

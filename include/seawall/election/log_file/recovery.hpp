@@ -2,8 +2,8 @@
 #ifndef SEAWALL_ELECTION_LOG_FILE_RECOVERY_HPP
 #define SEAWALL_ELECTION_LOG_FILE_RECOVERY_HPP
 
-// Reads a log from its files: from the newest segment that begins with a checkpoint to the last one. Looks at everything
-// before it changes anything, so that a refusal leaves the files as they were found.
+// Reads a log from its files: from the newest segment that begins with a checkpoint to the last one. Looks at
+// everything before it changes anything, so that a refusal leaves the files as they were found.
 
 #include <algorithm>
 #include <cstddef>
@@ -91,8 +91,8 @@ class recovery {
   recovery(file_system& files, const std::string& directory, const identity& owner)
       : files_(files), directory_(directory), owner_(owner) {}
 
-  /// `present` has at least one segment. Errors: DATA_LOSS, where anything that may have been acknowledged cannot be read;
-  /// FAILED_PRECONDITION, another node's disk or another format; those of the file system.
+  /// `present` has at least one segment. Errors: DATA_LOSS, where anything that may have been acknowledged
+  /// cannot be read; FAILED_PRECONDITION, another node's disk or another format; those of the file system.
   absl::StatusOr<recovered> run(const inventory& present) {
     if (auto s = open_segments(present.segments); !s.ok()) return s;
     for (std::size_t i = 0; i < opened_.size(); ++i) {
@@ -120,7 +120,8 @@ class recovery {
     return file_path(directory_, file_kind::segment, number);
   }
 
-  /// From the last one back to the newest that begins with a checkpoint. What is older than that is of no interest.
+  /// From the last one back to the newest that begins with a checkpoint. What is older than that is of no
+  /// interest.
   absl::Status open_segments(const std::vector<std::uint64_t>& numbers) {
     for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) {
       if (!opened_.empty() && *number + 1 != opened_.back().header.number)
@@ -244,13 +245,14 @@ class recovery {
     return absl::OkStatus();
   }
 
-  /// Makes what was read durable before anybody relies on it, and takes away what was not acknowledged, so that it cannot be
-  /// mixed up with what is written next.
+  /// Makes what was read durable before anybody relies on it, and takes away what was not acknowledged, so
+  /// that it cannot be mixed up with what is written next.
   absl::Status settle_end() {
     stored_file& f = opened_.back();
     const std::size_t block_bytes = f.header.block_bytes;
     const std::uint64_t end = out_.end.position;
-    // After a sync that failed, the cache of the system may hold what the disk does not, and believe them equal.
+    // After a sync that failed, the cache of the system may hold what the disk does not, and believe them
+    // equal.
     if (last_batch_) {
       const auto [start, length] = *last_batch_;
       std::string bytes = f.content.bytes.substr(start * block_bytes, length * block_bytes);

@@ -2,8 +2,9 @@
 #ifndef SEAWALL_ELECTION_LOG_FILE_SNAPSHOT_FILE_HPP
 #define SEAWALL_ELECTION_LOG_FILE_SNAPSHOT_FILE_HPP
 
-// A snapshot, in a file of its own: the same blocks as the log's, in batches of about a megabyte. Written whole and durable before the log
-// says a word of it; so whatever is wrong with one that the log names is damage.
+// A snapshot, in a file of its own: the same blocks as the log's, in batches of about a megabyte. Written
+// whole and durable before the log says a word of it; so whatever is wrong with one that the log names is
+// damage.
 
 #include <algorithm>
 #include <cstddef>
@@ -23,7 +24,8 @@
 
 namespace seawall::raft::wal {
 
-/// Writes `s`. Of `h`, the number, the salt, the size of a block and the owner are the caller's. Returns what the log has to say.
+/// Writes `s`. Of `h`, the number, the salt, the size of a block and the owner are the caller's. Returns what
+/// the log has to say.
 inline absl::StatusOr<snapshot_place> write_snapshot(file_system& files, const std::string& directory,
                                                      file_header h, const snapshot& s) {
   static constexpr std::size_t payload_at_once = std::size_t{1} << 20U;

@@ -2,9 +2,9 @@
 #ifndef SEAWALL_ELECTION_LOG_FILE_STORED_FILE_HPP
 #define SEAWALL_ELECTION_LOG_FILE_STORED_FILE_HPP
 
-// A file of the log: two copies of a header, a block each, then batches. There are two kinds: segments of the log, which have
-// their full size from the start, and snapshots. A file has its name only once it is durable, so that one that is too short
-// or has no header is damaged, and never merely unfinished.
+// A file of the log: two copies of a header, a block each, then batches. There are two kinds: segments of the
+// log, which have their full size from the start, and snapshots. A file has its name only once it is durable,
+// so that one that is too short or has no header is damaged, and never merely unfinished.
 
 #include <algorithm>
 #include <cstddef>
@@ -66,8 +66,8 @@ struct file_header {
 inline absl::Status damage(const std::string& path, std::uint64_t offset, std::string_view what) {
   std::string text = path + ", offset " + std::to_string(offset) + ": ";
   text.append(what).append(
-      ". Acknowledged data would be lost, so the log is not opened and nothing was changed: repair the disk, or "
-      "remove this member from the cluster, empty the directory and let it join again under a new node id");
+      ". Acknowledged data would be lost, so the log is not opened and nothing was changed: repair the disk, "
+      "or remove this member from the cluster, empty the directory and let it join again under a new node id");
   return absl::DataLossError(seawall::detail::to_absl(text));
 }
 
@@ -157,9 +157,9 @@ inline std::optional<file_name> parse_file_name(std::string_view name) {
   return out;
 }
 
-/// Makes a file under another name, fills it up with zeros that are written, not only promised, so that later writes need
-/// neither room nor a change of the file system's own records, and gives it its name once it is durable. `batches` stands
-/// behind the header.
+/// Makes a file under another name, fills it up with zeros that are written, not only promised, so that later
+/// writes need neither room nor a change of the file system's own records, and gives it its name once it is
+/// durable. `batches` stands behind the header.
 inline absl::Status create_file(file_system& files, const std::string& directory, const file_header& h,
                                 std::string_view batches) {
   static constexpr std::size_t zeros_at_once = std::size_t{1} << 20U;
@@ -216,8 +216,8 @@ inline std::vector<parsed> read_copies(file& f) {
 
 }  // namespace headers
 
-/// Opens the file and reads its header. A copy that belongs elsewhere is as good as none; of two the one of the later opening is
-/// true.
+/// Opens the file and reads its header. A copy that belongs elsewhere is as good as none; of two the one of
+/// the later opening is true.
 inline absl::StatusOr<stored_file> open_file(file_system& files, const std::string& directory, file_kind kind,
                                              std::uint64_t number, const identity& owner) {
   stored_file out;
@@ -282,10 +282,7 @@ inline absl::Status read_content(stored_file& f) {
 /// A block as `find_batch` has made it again.
 inline std::string mended_block(const stored_file& f, std::uint64_t start, const read_batch& b) {
   block_header h = b.header;
-  const std::string whole = [&] {
-    block_header again = h;
-    return make_batch(again, start, b.payload, f.header.block_bytes);
-  }();
+  const std::string whole = make_batch(h, start, b.payload, f.header.block_bytes);
   return whole.substr((*b.mended - start) * f.header.block_bytes, f.header.block_bytes);
 }
 

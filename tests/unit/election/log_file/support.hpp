@@ -2,8 +2,8 @@
 #ifndef SEAWALL_TESTS_UNIT_ELECTION_LOG_FILE_SUPPORT_HPP
 #define SEAWALL_TESTS_UNIT_ELECTION_LOG_FILE_SUPPORT_HPP
 
-// A disk in memory that remembers every operation, so that it can lose power at each of them; and the slow, obvious model
-// of what a log holds.
+// A disk in memory that remembers every operation, so that it can lose power at each of them; and the slow,
+// obvious model of what a log holds.
 
 #include <algorithm>
 #include <cstddef>
@@ -34,7 +34,7 @@ constexpr std::size_t sector = 512;
 using contents = std::map<std::string, std::string>;
 
 struct operation {
-  enum kind { write, sync, create, rename, remove, sync_directory } what = write;
+  enum kind { write, sync, failed_sync, create, rename, remove, sync_directory } what = write;
   int inode = 0;
   std::uint64_t offset = 0;
   std::string bytes = {};
@@ -59,7 +59,7 @@ class disk final : public file_system {
     start_inodes_ = inodes_;
   }
 
-  /// The next operation from number `n` on fails with `error`, having done what `share` of its bytes says.
+  /// Operation number `n` fails with `error`; of a write, half is done or nothing.
   void fail_at(std::size_t n, absl::StatusCode error, bool half_done) {
     fail_at_ = n;
     fail_with_ = error;
@@ -73,8 +73,8 @@ class disk final : public file_system {
   const std::vector<operation>& journal() const { return journal_; }
   contents now() const { return resolved(names_, inodes_); }
 
-  /// What is there after a loss of power before operation `count`, of which `partial` bytes were written. `keeps(inode,
-  /// sector)` says of each sector that was not synced whether it has reached the disk; directory entries likewise.
+  /// What is there after a loss of power before operation `count`, of which `partial` bytes were written.
+  /// `keeps` is asked for each sector that was not synced, and each name, whether it has reached the disk.
   using chooser = std::function<bool()>;
   contents after_crash(std::size_t count, std::size_t partial, const chooser& keeps) const {
     std::map<std::string, int> durable_names = start_names_;
@@ -93,6 +93,7 @@ class disk final : public file_system {
       switch (op->what) {
         case operation::write: pending.push_back(op); break;
         case operation::sync:
+        case operation::failed_sync:
           for (const operation* w : pending) {
             if (w->inode == op->inode)
               put_at(durable[static_cast<std::size_t>(w->inode)], w->offset, w->bytes);
@@ -177,9 +178,9 @@ class disk final : public file_system {
     }
     absl::StatusOr<std::uint64_t> size() override { return std::uint64_t{content().size()}; }
     absl::Status sync() override {
-      if (auto s = disk_.may_fail(path_); !s.ok()) return s;
-      disk_.journal_.push_back({.what = operation::sync, .inode = inode_});
-      return absl::OkStatus();
+      const auto s = disk_.may_fail(path_);
+      disk_.journal_.push_back({.what = s.ok() ? operation::sync : operation::failed_sync, .inode = inode_});
+      return s;
     }
 
    private:

@@ -262,8 +262,7 @@ TEST_CASE("log_file: other sizes of blocks and segments are taken up with the ne
   }
 }
 
-TEST_CASE(
-    "log_file: a directory whose log is gone is not taken for a new one; without a log none is made unasked") {
+TEST_CASE("log_file: a directory whose log is gone is no new one; none is made unasked") {
   disk d;
   { REQUIRE(logger(d).write(vote(1, 2)).ok()); }
   contents files = d.now();

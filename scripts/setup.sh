@@ -63,6 +63,23 @@ seawall_install_debs() {
   seawall_apt_get install -y --no-install-recommends "${missing[@]}"
 }
 
+# seawall_install_servers <package>=<service>...: for the tests, which start them themselves; the service stays off.
+seawall_install_servers() {
+  local pair package service
+  for pair in "$@"; do
+    package="${pair%%=*}" service="${pair#*=}"
+    if ! seawall_deb_wanted "$package"; then continue; fi
+    if [ ! -d /run/systemd/system ]; then
+      seawall_install_debs "$package" || return 1
+      continue
+    fi
+    seawall_as_root systemctl mask --runtime "$service" >&2
+    seawall_install_debs "$package" || return 1
+    seawall_as_root systemctl disable "$service" >&2
+    seawall_as_root systemctl unmask --runtime "$service" >&2
+  done
+}
+
 # seawall_try_debs <package>...: those that the distribution has; never a failure.
 seawall_try_debs() {
   local package
@@ -93,7 +110,9 @@ seawall_setup() {
     case "$1" in
       test)
         packages+=(python3 doctest-dev libcpp-httplib-dev libcurl4-openssl-dev libasio-dev "$(seawall_boost_package)"
-          libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libhiredis-dev redis-server)
+          libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libhiredis-dev
+          nlohmann-json3-dev openssl libssl-dev)
+        seawall_install_servers redis-server=redis-server.service etcd-server=etcd.service
         ;;
       drill) packages+=(libcpp-httplib-dev) ;;
       bench) packages+=(python3 libbenchmark-dev) ;;
@@ -108,7 +127,7 @@ seawall_setup() {
   elif command -v brew >/dev/null 2>&1; then
     local formulae=(cmake ninja pkg-config abseil fmt) formula missing=()
     case "$1" in
-      test) formulae+=(doctest cpp-httplib ccache curl grpc protobuf asio boost hiredis redis) ;;
+      test) formulae+=(doctest cpp-httplib ccache curl grpc protobuf asio boost hiredis redis nlohmann-json etcd openssl@3) ;;
       drill) formulae+=(cpp-httplib) ;;
       bench) formulae+=(google-benchmark) ;;
     esac

@@ -135,8 +135,9 @@ enum class refusal : std::uint8_t {
   transferring,  ///< leadership is being handed over
   not_ready,     ///< no entry of the own term has committed yet, or the membership changes already
   not_a_member,
-  halted,   ///< the disk has failed: this process must start again
-  unknown,  ///< leadership was lost meanwhile: it may be committed yet, or never
+  bad_change,  ///< a membership that contradicts itself, has no voters, or is more than one voter away
+  halted,      ///< the disk has failed: this process must start again
+  unknown,     ///< leadership was lost meanwhile: it may be committed yet, or never
 };
 
 // What goes into a step.

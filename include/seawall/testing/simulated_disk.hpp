@@ -119,6 +119,13 @@ class simulated_disk {
   /// Until then nothing is completed. Extends a stall, does not shorten it.
   void stall_until(instant t) { stalled_until_ = std::max(stalled_until_, t); }
   void stall_for(duration d) { stall_until(scheduler_.now() + d); }
+  /// Ends a stall.
+  void go_on() {
+    stalled_until_ = scheduler_.now();
+    if (!queue_.empty() && scheduler_.cancel(timer_)) begin();
+  }
+  /// Counts for what is begun from now on.
+  void set_options(disk_options o) { options_ = checked("simulated_disk", o); }
   /// The next so many syncs fail.
   void fail_syncs(std::uint64_t count) { to_fail_ = count; }
 
@@ -277,7 +284,7 @@ class simulated_disk {
 
   virtual_scheduler& scheduler_;
   random_source random_;
-  const disk_options options_;
+  disk_options options_;
   worker work_;
   virtual_scheduler::timer timer_;
   std::deque<operation> queue_;

@@ -182,6 +182,32 @@ TEST_CASE("simulated_disk: a stall holds back what is under way and what comes, 
   CHECK(m.loop.elapsed() == 101ms);
 }
 
+TEST_CASE("simulated_disk: go_on() ends a stall, and does nothing where there is none") {
+  machine m;
+  m.disk.go_on();
+  m.append("a");
+  m.disk.stall_for(100ms);
+  m.append("b", 'b');
+  m.loop.run_for(50ms);
+  m.disk.go_on();
+  m.loop.run();
+  CHECK(m.log == "a+b+");
+  CHECK(m.loop.elapsed() == 52ms);
+}
+
+TEST_CASE("simulated_disk: new options count for what is begun from then on") {
+  machine m;
+  disk_options o = exact;
+  o.failed_syncs = 1;
+  m.disk.set_options(o);
+  m.sync();
+  m.loop.run();
+  m.disk.set_options(exact);
+  m.sync();
+  m.loop.run();
+  CHECK(m.log == "s-s+");
+}
+
 TEST_CASE("simulated_disk: a failed sync keeps nothing for sure, and the next one does not mend it") {
   std::set<std::string> seen;
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
@@ -320,6 +346,7 @@ TEST_CASE("simulated_disk: bad options are refused, with their name") {
     CHECK(error->field == r.field);
     virtual_scheduler loop;
     CHECK_THROWS_AS(simulated_disk(loop, 1, r.o), std::invalid_argument);
+    CHECK_THROWS_AS(simulated_disk(loop, 1).set_options(r.o), std::invalid_argument);
   }
   CHECK_FALSE(validate(disk_options{}));
 }

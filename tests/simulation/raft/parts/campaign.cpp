@@ -19,8 +19,6 @@ namespace {
 
 using wall_clock = std::chrono::steady_clock;
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
 /// Every `jobs`th seed, from the `job`th on.
 totals work(const campaign_options& o, unsigned job) {
   const auto end = wall_clock::now() + std::chrono::minutes(o.minutes);
@@ -134,6 +132,8 @@ struct note {
   bool caught;
   char how[160];
 };
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 constexpr std::uint64_t most_seeds = 20'000;
 

@@ -75,10 +75,9 @@ struct stored_state {
 /// What must be on the disk, in the order of the fields. Numbers count up by one from 1.
 struct persist {
   std::uint64_t number = 0;
-  std::optional<hard_state> hard = {};
-  std::optional<snapshot> base =
-      {};  ///< in place of all entries up to its index; `entries_follow` says whether of all
-  bool keep_entries = false;  ///< of `base`: entries behind it stay; else the log is empty after it
+  std::optional<hard_state> hard = {};  ///< perhaps what is there already: an idle leader tries its disk
+  std::optional<snapshot> base = {};    ///< in place of all entries up to its index
+  bool keep_entries = false;            ///< of `base`: entries behind it stay; else the log is empty after it
   /// Entries from this index on are cut off before `append`; zero: none.
   log_index cut_from = 0;
   std::vector<entry> append = {};
@@ -103,8 +102,9 @@ struct message {
   node_id to = nobody;
   term_number term = 0;
 
-  log_index index =
-      0;  ///< vote: last of the log; append: before the first; append_reply: last that matches; install: of the snapshot
+  /// vote and time_out_now: last of the log; append: before the first; append_reply: last that matches, or the one that is
+  /// refused; install: of the snapshot; install_reply, granted: last that matches.
+  log_index index = 0;
   term_number log_term = 0;  ///< the term of the entry at `index`
   log_index commit = 0;      ///< append
   bool granted = false;      ///< replies

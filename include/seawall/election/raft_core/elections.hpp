@@ -37,6 +37,7 @@ inline void raft_core::election_due() {
   // A disk too slow to keep a vote makes no leader, but a new term at each attempt.
   const bool stalled = now_ >= disk_.oldest_under_way() + options_.disk_limit;
   if (stalled || refuses_votes()) return postpone_election(options_.election_timeout);
+  if (defect(mutant::removed_servers_disrupt)) return campaign(false);
   pre_campaign();
 }
 
@@ -74,13 +75,12 @@ inline void raft_core::ask_for_votes(message_kind kind, term_number in_term, boo
   }
 }
 
-/// The own vote counts once it is durable, as the others' do.
+/// The own vote counts once it is durable, as the others' do; before that, nobody else was asked.
 inline void raft_core::count_votes() {
   assert(role_ == role::pre_candidate || role_ == role::candidate);
-  const bool own = role_ == role::pre_candidate || disk_.hard_durable();
-  const bool won = is_quorum(log_.members().voters, [&](node_id voter) {
-    if (voter == options_.self) return own;
-    return std::find(votes_.begin(), votes_.end(), voter) != votes_.end();
+  if (role_ == role::candidate && !disk_.hard_durable()) return;
+  const bool won = is_quorum(log_.members().voters, [this](node_id voter) {
+    return voter == options_.self || std::find(votes_.begin(), votes_.end(), voter) != votes_.end();
   });
   if (!won) return;
   if (role_ == role::pre_candidate) return campaign(false);
@@ -90,32 +90,41 @@ inline void raft_core::count_votes() {
 inline void raft_core::on_pre_vote(const message& m) {
   if (defect(mutant::pre_vote_is_contact)) contact_ = now_;
   if (defect(mutant::pre_vote_deadlock) && m.term <= hard_.term) return;
-  // A removed server has nobody who tells it; that it is refused here keeps it from disturbing.
-  const bool stranger = defect(mutant::removed_servers_disrupt) && !contains(log_.members(), m.from);
   const bool former = defect(mutant::former_leader_refused) && m.from == leader_;
   const bool granted =
-      m.term > hard_.term && log_.accepts(m.index, m.log_term) && (stranger || !refuses_votes()) && !former;
+      m.term > hard_.term && log_.accepts(m.index, m.log_term) && !refuses_votes() && !former;
   message r = to(m.from, message_kind::pre_vote_reply);
   r.granted = granted;
   // Refused: our term, so that a longer log with a lower term learns of it and can win in the next one.
   if (granted) r.term = m.term;
-  if (r.term != 0) send(std::move(r));
+  if (r.term == 0) return;  // a replica that has never taken part: nothing to be learned from
+  send(std::move(r));
 }
 
 inline void raft_core::on_vote(const message& m) {
   const bool stranger = defect(mutant::removed_servers_disrupt) && !contains(log_.members(), m.from);
-  // Without a word, and without taking over the term. A leader that hands over has ended its lease before it asked for this.
+  // Without a word, and without taking over the term: so do servers that were removed, and not told of it, disturb nobody.
+  // A leader that hands over has ended its lease before it asked for this.
   if (m.term >= hard_.term && !m.by_transfer && !stranger && refuses_votes()) return;
   if (m.term > hard_.term) become_follower(m.term, nobody);
   const bool free = hard_.vote == nobody || hard_.vote == m.from;
   const bool granted = m.term == hard_.term && free && !lead_ && log_.accepts(m.index, m.log_term);
   if (granted) {
     if (hard_.vote != m.from) enter_term({.term = hard_.term, .vote = m.from});
+    if (role_ == role::pre_candidate) become_follower(hard_.term, nobody);
     postpone_election(options_.election_timeout);
   }
   message r = to(m.from, message_kind::vote_reply);
   r.granted = granted;
   send(std::move(r));
+}
+
+inline void raft_core::take_vote(node_id from) {
+  assert(from != options_.self);
+  const bool known = std::find(votes_.begin(), votes_.end(), from) != votes_.end();
+  if (!known && contains(log_.members(), from)) votes_.push_back(from);
+  assert(votes_.size() < max_members);
+  count_votes();
 }
 
 inline void raft_core::on_pre_vote_reply(const message& m) {
@@ -124,19 +133,13 @@ inline void raft_core::on_pre_vote_reply(const message& m) {
     return;
   }
   if (role_ != role::pre_candidate || m.term != hard_.term + 1) return;
-  if (std::find(votes_.begin(), votes_.end(), m.from) == votes_.end() && contains(log_.members(), m.from))
-    votes_.push_back(m.from);
-  assert(votes_.size() < max_members);
-  count_votes();
+  take_vote(m.from);
 }
 
 inline void raft_core::on_vote_reply(const message& m) {
   assert(m.term == hard_.term);
   if (role_ != role::candidate || !m.granted) return;
-  if (std::find(votes_.begin(), votes_.end(), m.from) == votes_.end() && contains(log_.members(), m.from))
-    votes_.push_back(m.from);
-  assert(votes_.size() < max_members);
-  count_votes();
+  take_vote(m.from);
 }
 
 /// Honoured only from the leader that is followed, in its term: that one has stepped down when it sent this, and whoever leads later

@@ -48,7 +48,7 @@ inline log_index raft_core::append_entries(message& m) {
   for (entry& e : m.entries) {
     if (e.index > commit_ && !log_.matches(e.index, e.term)) {
       if (e.index <= log_.last_index()) cut(e.index);
-      const bool full = log_.bytes() + cost_of(e) > options_.max_log_bytes;
+      const bool full = log_.bytes() + cost_of(e) > options_.max_log_bytes && applied_ > log_.base_index();
       if (full || e.term < log_.last_term()) break;
       log_.append(std::move(e));
       reaches = log_.last_index();

@@ -42,7 +42,8 @@ namespace seawall::raft {
 /// 4. A message says only what is durable already: it is kept back until then.
 /// 5. Every `proposed`, `read` and `change` gets one answer.
 ///
-/// The state machine outside starts with `stored.base`, and is told of the rest by `effects`.
+/// The state machine outside starts with `stored.base`, and is told of the rest by `effects`. Whoever holds the lease must know that
+/// it has ended, or changed, before the effects of a step are carried out: what is sent may let others lead.
 ///
 /// Thread safety: distinct objects safe. Cost: a step copies each entry that it stores, sends or applies.
 class raft_core {
@@ -139,6 +140,7 @@ class raft_core {
   void campaign(bool by_transfer);
   void ask_for_votes(message_kind kind, term_number in_term, bool by_transfer);
   void count_votes();
+  void take_vote(node_id from);
   void on_pre_vote(const message& m);
   void on_vote(const message& m);
   void on_pre_vote_reply(const message& m);
@@ -246,7 +248,7 @@ inline effects raft_core::step(instant now, any_input what) {
     finish();
   }
   out_.wake_at = wake_at();
-  assert(out_.answers.empty() || !out_.restore);
+  assert(!out_.restore || !lead_);
   assert(!halted_ || (out_.send.empty() && !out_.store));
   return std::exchange(out_, {});
 }
@@ -342,7 +344,7 @@ inline void raft_core::write() {
 inline instant raft_core::wake_at() const noexcept {
   if (halted_) return instant::never();
   if (applied_ < commit_) return now_;
-  if (!lead_) return is_voter() ? election_at_ : instant::never();
+  if (!lead_) return election_at_;
   instant at = std::min({lead_->heartbeat_at, quorum_until(), disk_until()});
   if (lead_->handing_over) at = std::min(at, lead_->handing_over->until);
   return at;

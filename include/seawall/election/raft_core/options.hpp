@@ -34,7 +34,7 @@ struct core_options {
   double max_clock_drift = 0.01;
   /// A leader whose last durable write was asked for longer ago loses lease and leadership; an idle one writes four times as
   /// often to find out. At least 4 heartbeats, up to 1 h.
-  duration disk_limit = std::chrono::seconds(1);
+  duration disk_limit = std::chrono::seconds(2);
 
   /// Commands beyond it are refused. 1 B to 16 MiB; the same for all replicas.
   std::size_t max_entry_bytes = 64 * 1024;
@@ -47,8 +47,8 @@ struct core_options {
   /// What a leader has accepted and not yet committed. At least 1.
   std::size_t max_uncommitted = 4096;
   std::size_t max_uncommitted_bytes = 4 * 1024 * 1024;
-  /// Of the log behind the snapshot. A leader refuses proposals beyond it, a follower takes no more entries, until the
-  /// log is compacted. At least 4 times `max_entry_bytes`.
+  /// Of the log behind the snapshot. Beyond it a leader refuses proposals, and a follower takes no more entries, until what was applied
+  /// is compacted. At least 4 times `max_entry_bytes`.
   std::size_t max_log_bytes = 64 * 1024 * 1024;
   /// Reads that wait for a quorum. At least 1.
   std::size_t max_reads = 1024;

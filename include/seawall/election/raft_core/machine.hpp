@@ -68,6 +68,8 @@ class raft_core {
   log_index base_index() const noexcept { return log_.base_index(); }
   std::size_t log_bytes() const noexcept { return log_.bytes(); }
   const membership& members() const noexcept { return log_.members(); }
+  /// What is in memory, durable or not.
+  const log_view& log() const noexcept { return log_; }
   bool halted() const noexcept { return halted_; }
 
   /// Until when nobody else can lead, by the clock that gives `now`; to be compared with that clock at each use. Engaged only for a

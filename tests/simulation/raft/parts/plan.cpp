@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simulation/raft/parts/plan.hpp"
+
+#include <chrono>
+
+#include "simulation/raft/parts/dice.hpp"
+
+namespace raftsim {
+
+using namespace std::chrono_literals;
+using seawall::testing::disk_options;
+using seawall::testing::link_options;
+
+link_options calm_links() { return {.delay_min = 200us, .delay_max = 1ms}; }
+
+disk_options calm_disk() {
+  return {.write_min = 10us, .write_max = 50us, .sync_min = 200us, .sync_max = 1ms, .sector_bytes = 64};
+}
+
+plan drawn_plan(std::uint64_t seed, unsigned replicas) {
+  dice d(seed * 0x9e3779b97f4a7c15U + 1);
+  plan p;
+  p.seed = seed;
+  p.voters = replicas != 0 ? replicas : d.pick<std::uint64_t>({3, 3, 3, 5, 5});
+  p.spares = d.pick<std::uint64_t>({0, 0, 1, 2});
+
+  raft::core_options& o = p.core;
+  o.heartbeat = 20ms;
+  o.election_timeout = d.pick<duration>({100ms, 150ms, 200ms});
+  o.election_jitter = d.pick<duration>({50ms, 100ms, 200ms});
+  o.max_clock_drift = d.pick({0.0, 0.01, 0.1, 0.2});
+  o.disk_limit = d.pick<duration>({100ms, 200ms, 400ms});
+  o.max_batch_entries = d.pick<std::size_t>({1, 3, 256});
+  o.max_inflight = d.pick<std::size_t>({1, 4, 64});
+  o.max_uncommitted = d.pick<std::size_t>({4, 4096});
+  o.max_chunk_bytes = d.pick<std::size_t>({40, 300, 65536});
+  o.max_persists = d.pick<std::size_t>({1, 2, 16});
+  o.max_apply = d.pick<std::size_t>({1, 5, 1024});
+
+  p.chaos = d.between(duration(1s), duration(4s));
+  p.between_faults = d.pick<duration>({30ms, 80ms, 200ms});
+  link_options& w = p.weather;
+  w = d.chance(0.7) ? calm_links() : link_options{.delay_min = 1ms, .delay_max = 15ms};
+  w.lost = d.pick({0.0, 0.0, 0.02, 0.15});
+  w.doubled = d.pick({0.0, 0.05, 0.3});
+  w.slow = d.pick({0.0, 0.02, 0.2});
+  w.slow_max = d.pick<duration>({50ms, 300ms, 2s});
+  p.disk = calm_disk();
+  p.disk.slow = d.pick({0.0, 0.05, 0.3});
+  p.disk.slow_max = d.pick<duration>({10ms, 60ms});
+  p.disk.failed_syncs = d.pick({0.0, 0.0, 0.002});
+  p.compact_behind = d.pick<std::size_t>({3, 12, 60});
+  p.clients = static_cast<unsigned>(d.between(2, 4));
+  p.between_operations = d.pick<duration>({3ms, 10ms, 40ms});
+  p.bare_majority = p.spares == 0 && d.chance(0.5);
+  return p;
+}
+
+}  // namespace raftsim

@@ -39,11 +39,19 @@ class outbox {
     }
     assert(kept_.size() <= max_kept);
   }
+  /// In the order in which they were kept.
   void release(std::uint64_t done, std::vector<message>& out) {
-    const auto waits = [done](const item& i) { return i.number > done; };
-    const auto first = std::stable_partition(kept_.begin(), kept_.end(), waits);
-    for (auto i = first; i != kept_.end(); ++i) out.push_back(std::move(i->what));
-    kept_.erase(first, kept_.end());
+    auto rest = kept_.begin();
+    for (item& i : kept_) {
+      if (i.number <= done) {
+        out.push_back(std::move(i.what));
+      } else {
+        if (&i != &*rest) *rest = std::move(i);
+        ++rest;
+      }
+    }
+    kept_.erase(rest, kept_.end());
+    assert(std::all_of(kept_.begin(), kept_.end(), [done](const item& i) { return i.number > done; }));
   }
   /// The term has moved on: what was promised in the last one must not be said any more. An acknowledgement of entries that are
   /// durable only now would count towards an old leader's commit, after this replica has promised to forget that leader.

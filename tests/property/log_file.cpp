@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lives of a node's log, one after another on one disk: random writes, a loss of power anywhere in them (what was
-// not synced reaches the disk sector by sector, or not), then one bad sector anywhere. What is found must be what was
-// acknowledged, or with what was under way.
+// not synced reaches the disk sector by sector, or not), then one bad sector anywhere. What is found must be what
+// was acknowledged, or with what was under way.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

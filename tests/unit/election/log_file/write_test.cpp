@@ -70,6 +70,24 @@ TEST_CASE("log_file: a sync that has failed is never tried again") {
   }
 }
 
+TEST_CASE("log_file: after a sync that has failed, what is read from the system's cache is written again") {
+  disk d;
+  {
+    logger log(d);
+    REQUIRE(log.write(vote(1, 2)).ok());
+    d.fail_at(d.journal().size() + 1, absl::StatusCode::kUnknown, false);
+    REQUIRE_FALSE(log.write(vote(2, 3)).ok());
+  }
+  // The process starts again, not the machine.
+  const auto found = open(d);
+  REQUIRE(found.ok());
+  CHECK(found->state.hard == hard_state{2, 3});
+  disk crashed(d.after_crash(d.journal().size(), 0, [] { return false; }));
+  const auto after = open(crashed);
+  REQUIRE(after.ok());
+  CHECK(same(after->state, found->state));
+}
+
 TEST_CASE(
     "log_file: after any operation that fails nothing more is written, and what was acknowledged is found") {
   const auto story = [](logger& log, std::vector<stored_state>& states) {

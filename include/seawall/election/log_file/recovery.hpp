@@ -99,6 +99,8 @@ class recovery {
       if (auto s = read_segment(i); !s.ok()) return s;
     }
     if (auto s = read_base(); !s.ok()) return s;
+    // Names that were given may not be durable yet; they have to be before anything relies on them.
+    if (auto s = files_.sync_directory(directory_); !s.ok()) return s;
     if (auto s = mend(); !s.ok()) return s;
     if (auto s = settle_end(); !s.ok()) return s;
     if (auto s = remove_others(present); !s.ok()) return s;
@@ -281,7 +283,8 @@ class recovery {
         if (r.segment + 1 == opened_.size() && r.offset >= start * block_bytes)
           bytes.replace(r.offset - start * block_bytes, r.bytes.size(), r.bytes);
       }
-      if (auto s = f.handle->write_at(start * block_bytes, bytes); !s.ok()) return s;
+      // Synced by itself: the mark behind it says that it is durable.
+      if (auto s = write_again(f, start * block_bytes, bytes); !s.ok()) return s;
     }
     out_.epoch = epoch_seen() + 1;
     if (auto s = clear_from(end); !s.ok()) return s;
@@ -322,10 +325,10 @@ class recovery {
     for (const std::uint64_t n : present.snapshots) {
       if (n != out_.live.base().file) paths.push_back(file_path(directory_, file_kind::snapshot, n));
     }
+    if (paths.empty()) return absl::OkStatus();
     for (const std::string& path : paths) {
       if (auto s = files_.remove(path); !s.ok()) return s;
     }
-    // Always: names that were given may not be durable yet.
     return files_.sync_directory(directory_);
   }
 

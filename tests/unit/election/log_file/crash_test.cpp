@@ -66,7 +66,7 @@ TEST_CASE("log_file: power is lost at any byte of any write, in the order in whi
   tally t;
   for (const std::uint32_t block_bytes : {512U, 1024U}) {
     lived l{.block_bytes = block_bytes};
-    live(l);
+    REQUIRE(live(l).ok());
     const auto unfinished = writes_to_unfinished(l.d);
     const auto& journal = l.d.journal();
     for (std::size_t i = 0; i < journal.size(); ++i) {
@@ -83,7 +83,7 @@ TEST_CASE("log_file: power is lost at any operation, and any part of what was no
   tally t;
   for (const std::uint32_t block_bytes : {512U, 1024U}) {
     lived l{.block_bytes = block_bytes};
-    live(l);
+    REQUIRE(live(l).ok());
     std::size_t tried = 0;
     for (std::size_t i = 0; i <= l.d.journal().size(); ++i) {
       for_each_part(l.d, i, 0, [&](const contents& left) { check_crash(l, left, i, ++tried % 5 == 0, t); });
@@ -95,7 +95,7 @@ TEST_CASE("log_file: power is lost at any operation, and any part of what was no
 TEST_CASE("log_file: power is lost again while what the first loss has left is opened") {
   tally t;
   lived l;
-  live(l);
+  REQUIRE(live(l).ok());
   for (std::size_t i = 0; i < l.d.journal().size(); i += 2) {
     const std::size_t half = l.d.journal()[i].bytes.size() / 2;
     disk first(l.d.after_crash(i, half, all));
@@ -119,7 +119,7 @@ TEST_CASE("log_file: power is lost again while what the first loss has left is o
 TEST_CASE("log_file: power is lost at any operation, and one sector of any file is bad besides") {
   tally t;
   lived l;
-  live(l);
+  REQUIRE(live(l).ok());
   for (std::size_t i = 0; i <= l.d.journal().size(); ++i) {
     for (const auto& keeps : {disk::chooser(all), disk::chooser(none)}) {
       const contents left = l.d.after_crash(i, 0, keeps);
@@ -140,7 +140,7 @@ TEST_CASE("log_file: power is lost at any operation, and one sector of any file 
 TEST_CASE("log_file: power is lost while a bad sector is mended, and it is mended after that") {
   tally t;
   lived l;
-  live(l);
+  REQUIRE(live(l).ok());
   for (std::size_t write = 1; write < l.states.size(); write += 3) {
     const std::size_t end = l.acknowledged_at[write];
     const contents good = l.d.after_crash(end, 0, none);
@@ -164,10 +164,42 @@ TEST_CASE("log_file: power is lost while a bad sector is mended, and it is mende
   MESSAGE(t.text());
 }
 
+TEST_CASE("log_file: power is lost while a process opens what one has left whose operation had failed") {
+  tally t;
+  std::size_t operations = 0;
+  {
+    lived l;
+    REQUIRE(live(l).ok());
+    operations = l.d.journal().size();
+  }
+  for (std::size_t n = 0; n < operations; ++n) {
+    for (const bool half : {false, true}) {
+      lived l;
+      l.d.fail_at(n, absl::StatusCode::kUnknown, half);
+      REQUIRE(live(l).code() == absl::StatusCode::kUnknown);
+      const std::size_t failed = l.d.journal().size();
+      // The process starts again, not the machine.
+      const absl::StatusOr<opened_log> found = open(l.d);
+      INFO("operation ", n, " of ", operations);
+      check_found(l, found, failed, t);
+      const std::size_t opened = l.d.journal().size();
+      for (std::size_t i = failed; i <= opened; ++i) {
+        for_each_part(l.d, i, 0, [&](const contents& left) {
+          disk d(left);
+          const absl::StatusOr<opened_log> again = open(d);
+          check_found(l, again, i, t);
+          if (i == opened) REQUIRE(same(again->state, found->state));
+        });
+      }
+    }
+  }
+  MESSAGE(t.text());
+}
+
 TEST_CASE("log_file: after a loss of power at any operation, a file that is gone later is missed") {
   tally t;
   lived l;
-  live(l);
+  REQUIRE(live(l).ok());
   for (std::size_t i = l.acknowledged_at.front(); i <= l.d.journal().size(); ++i) {
     for (const auto& keeps : {disk::chooser(all), disk::chooser(none)}) {
       disk first(l.d.after_crash(i, 0, keeps));

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "seawall/core/crc32c.hpp"
 #include <doctest/doctest.h>
 
 namespace {
@@ -338,17 +337,6 @@ TEST_CASE("raft codec: bad options are refused with field, value and range") {
         "codec: max_message_bytes is 67108865; must be at least 1024 and at most 67108864");
   CHECK(refusal({.max_entries = 0}) == "codec: max_entries is 0; must be at least 1 and at most 1000000");
   CHECK(refusal({.max_members = 1001}) == "codec: max_members is 1001; must be at least 1 and at most 1000");
-}
-
-TEST_CASE("crc32c: the examples of RFC 3720, and in parts as at once") {
-  using seawall::core::crc32c;
-  CHECK(crc32c("") == 0);
-  CHECK(crc32c("123456789") == 0xe3069283U);
-  CHECK(crc32c(std::string(32, '\0')) == 0x8a9136aaU);
-  CHECK(crc32c(std::string(32, '\xff')) == 0x62a8ab43U);
-  const std::string text = "a ship in harbour is safe, but that is not what ships are for";
-  for (std::size_t n = 0; n <= text.size(); ++n)
-    CHECK(crc32c(text.substr(n), crc32c(text.substr(0, n))) == crc32c(text));
 }
 
 }  // namespace

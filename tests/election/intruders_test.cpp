@@ -213,8 +213,8 @@ TEST_CASE("intruders: a member that sends what no member sends is hung up on, an
   const row table[] = {
       {frame(spoofed), "message: from is 2; must be the peer, 3"},
       {frame(misdirected), "message: to is 2; must be this member, 1"},
-      {unknown, "message: kind is 99; must be at most 8"},
-      {hello(3, 1), "message: kind is 128; must be at most 8, or 130"},
+      {unknown, "message: kind is 99; must be at most 10"},
+      {hello(3, 1), "message: kind is 128; must be at most 10, or 130"},
       {std::string("\x01\x00\x10\x00", 4),
        "message: length is 1048577; must be at least 1 and at most 1048576"},
       {std::string("\xff\xff\xff\xff", 4),

@@ -166,7 +166,7 @@ class host {
       greeting g;
       auto error = parse(body, h.codec, g);
       if (!error && g.kind != control_kind::alive)
-        error = bad("kind", static_cast<std::uint64_t>(g.kind), "must be at most 8, or 130");
+        error = bad("kind", static_cast<std::uint64_t>(g.kind), at_most(kinds.size() - 1) + ", or 130");
       return !error || violation(p, w, *error);
     }
     message m;

@@ -118,6 +118,21 @@ TEST_CASE("raft codec: a message of each kind comes back as it was, with and wit
   }
 }
 
+TEST_CASE("raft codec: room that is made for a frame is enough, and not much too large") {
+  for (message m : one_of_each()) {
+    CAPTURE(static_cast<int>(m.kind));
+    for (const std::size_t size : {0, 1000}) {
+      if (!m.bytes.empty()) m.bytes.resize(size);
+      for (entry& e : m.entries) {
+        if (e.kind == entry_kind::command) e.command.resize(size);
+      }
+      const std::size_t needed = frame_of(m, {.checksum = true}).size();
+      CHECK(detail::most_frame_bytes(m) >= needed);
+      CHECK(detail::most_frame_bytes(m) <= needed + 150);
+    }
+  }
+}
+
 TEST_CASE("raft codec: the bytes of a heartbeat are these, in all releases") {
   const message m{.kind = message_kind::append,
                   .from = 1,

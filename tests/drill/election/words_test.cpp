@@ -43,6 +43,7 @@ TEST_CASE(
   const summary one = summarise({5ms});
   CHECK(one.median == seawall::duration(5ms));
   CHECK(one.max == seawall::duration(5ms));
+  CHECK(summarise({3ms, 1ms, 2ms}).median == seawall::duration(2ms));
   std::vector<seawall::duration> hundred;
   for (int i = 100; i > 0; --i) hundred.emplace_back(std::chrono::milliseconds(i));
   const summary s = summarise(hundred);

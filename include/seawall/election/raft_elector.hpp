@@ -274,6 +274,10 @@ class raft_elector {
     return r.wait();
   }
 
+  /// Reads the files that `transport.tls` names again. All connections are then made anew: who is not trusted
+  /// any more is not connected any more. Returns what is wrong with them, in which case nothing has changed.
+  std::optional<option_error> reload_certificates() { return network_->reload(); }
+
   raft_elector_snapshot snapshot() const { return replica_->snapshot(); }
   /// On which it listens.
   std::uint16_t port() const noexcept { return network_->port(); }

@@ -32,7 +32,6 @@ TEST_CASE("raft_elector: replicas that have never reached each other end") {
 TEST_CASE("raft_elector: whoever hears of the end may ask for anything, and is refused at once") {
   std::array<std::atomic<raft_elector*>, 4> ending{};
   std::atomic<int> lost{0}, told{0};
-  raft_cluster c(3);
   const auto ask = [&](node of) {
     raft_elector* const e = ending[of];
     if (e == nullptr) return;
@@ -45,6 +44,7 @@ TEST_CASE("raft_elector: whoever hears of the end may ask for anything, and is r
     (void)e->snapshot();
     ++told;
   };
+  raft_cluster c(3);
   for (node n = 1; n <= 3; ++n) {
     c.start(n, {.on_elected = {},
                 .on_lost = [&, n](std::string_view) { ask(n), ++lost; },

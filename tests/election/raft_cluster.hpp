@@ -55,6 +55,7 @@ class temporary_folder {
   temporary_folder(const temporary_folder&) = delete;
   temporary_folder& operator=(const temporary_folder&) = delete;
 
+  std::string name() const { return path_.filename().string(); }
   std::string path(const std::string& name) const { return (path_ / name).string(); }
 
  private:
@@ -73,7 +74,7 @@ class raft_cluster {
   ~raft_cluster() {
     // All at once: each tries to hand over to another one.
     std::vector<std::thread> ending;
-    for (auto& [n, e] : nodes_) ending.emplace_back([&e = e] { end(e); });
+    for (auto& [n, e] : nodes_) ending.emplace_back([replica = &e] { end(*replica); });
     for (std::thread& t : ending) t.join();
   }
 
@@ -110,11 +111,26 @@ class raft_cluster {
     REQUIRE(eventually([&] { return (found = leading()).has_value(); }));
     return *found;
   }
-  /// Has it lead.
-  bool lead(node n) {
-    const node l = leader();
-    if (l != n) nodes_.at(l)->transfer_to(name(n));
-    return eventually([&] { return leading() == n; });
+  /// Has it lead: whoever else does hands over, each time.
+  seawall::leadership lead(node n) {
+    std::optional<seawall::leadership> led;
+    REQUIRE(eventually([&] {
+      const auto l = leading();
+      if (l && *l != n) nodes_.at(*l)->transfer_to(name(n));
+      return (led = nodes_.at(n)->current()).has_value();
+    }));
+    return *led;
+  }
+  /// Who leads at this moment, by his token.
+  seawall::leadership grant() {
+    std::optional<seawall::leadership> led;
+    REQUIRE(eventually([&] {
+      for (const auto& [n, e] : nodes_) {
+        if (e != nullptr && (led = e->current())) return true;
+      }
+      return false;
+    }));
+    return *led;
   }
   /// One that runs, and does not lead.
   node follower() {
@@ -127,7 +143,8 @@ class raft_cluster {
   }
 
   seawall::raft_elector_options options(node n) {
-    seawall::raft_elector_options o{.cluster = "test", .self = n, .directory = folder_.path(name(n))};
+    // Of this test alone: a port that was given back may belong to another one's replica by now.
+    seawall::raft_elector_options o{.cluster = folder_.name(), .self = n, .directory = folder_.path(name(n))};
     for (const auto& [m, e] : nodes_) {
       o.nodes.push_back({.id = m,
                          .name = name(m),
@@ -150,7 +167,9 @@ class raft_cluster {
     const seawall::raft::transport_stats s = e->network();
     CHECK_MESSAGE(s.unsendable == 0, s.last_refusal);
     CHECK(s.unknown_peer == 0);
-    e.reset();
+    // There until it has ended: its callbacks may ask for it.
+    delete e.get();
+    (void)e.release();
   }
   static std::set<node> numbers(node most) {
     std::set<node> all;

@@ -73,11 +73,16 @@ class routes {
     asio::co_spawn(io_, accept(std::move(acceptor), w), asio::detached);
   }
   asio::awaitable<void> accept(std::shared_ptr<tcp::acceptor> acceptor, way w) {
+    asio::steady_timer timer(io_);
     for (;;) {
       asio::error_code ec;
       auto in = std::make_shared<tcp::socket>(io_);
       co_await acceptor->async_accept(*in, asio::redirect_error(asio::use_awaitable, ec));
-      if (ec) co_return;
+      if (ec) {  // of one connection, or of a process that is short of descriptors: the way stays open
+        timer.expires_after(std::chrono::milliseconds(20));
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+        continue;
+      }
       auto out = std::make_shared<tcp::socket>(io_);
       const tcp::endpoint to(asio::ip::address_v4::loopback(), where_.at(w.second));
       co_await out->async_connect(to, asio::redirect_error(asio::use_awaitable, ec));

@@ -151,14 +151,18 @@ class raft_elector {
   }
 
   /// Resigns, waits for `on_lost`, and hands leadership over if there is somebody to take it. Requests under
-  /// way fail.
+  /// way fail. All functions that are to be told of that have returned then; they may call the elector, which
+  /// refuses what they ask for. Last it waits for the write that the disk is at, however long that takes.
+  /// Not to be called from any of those functions.
   ~raft_elector() {
     if (loop_.joinable()) {
       replica_->close();
       loop_.join();
     }
     if (network_) network_->stop();
-    teller_.reset();  // tells the rest
+    // They tell the rest, while all that they may be asked for is there.
+    teller_.reset();
+    answers_.end();
   }
   raft_elector(const raft_elector&) = delete;
   raft_elector& operator=(const raft_elector&) = delete;
@@ -186,7 +190,8 @@ class raft_elector {
   }
 
   // The map. Functions that begin with `async` call `done` with what the others return, once: on the
-  // elector's thread for answers, or before they return, if the request is refused at once.
+  // elector's thread for answers, or before they return, if the request is refused at once. `done` must not
+  // throw.
 
   /// `revision` of the answer is that of the change.
   absl::StatusOr<map_answer> put(std::string key, std::string value, instant deadline) {

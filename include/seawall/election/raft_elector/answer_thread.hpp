@@ -46,16 +46,20 @@ class answer_thread {
 
   answer_thread(shared_map& map, std::uint32_t max_watches)
       : map_(map), max_watches_(max_watches), thread_([this] { run(); }) {}
-  ~answer_thread() {
+  ~answer_thread() { end(); }
+  answer_thread(const answer_thread&) = delete;
+  answer_thread& operator=(const answer_thread&) = delete;
+
+  /// The thread ends, once it has told what is to be told. By one thread, not its own, as the last but the
+  /// destructor; those who are told then may call the other functions.
+  void end() ABSL_LOCKS_EXCLUDED(mutex_) {
     {
       const core::mutex_lock lock(mutex_);
       stop_ = true;
     }
     poked_.notify_all();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
-  answer_thread(const answer_thread&) = delete;
-  answer_thread& operator=(const answer_thread&) = delete;
 
   /// One more request is under way. False: there are `most` already.
   bool enter(std::uint32_t most) noexcept {

@@ -57,6 +57,11 @@ class grant_keeper {
   /// Somebody has given up, and the core has not let go yet.
   bool gives_up() const ABSL_LOCKS_EXCLUDED(mutex_) { return wish().has_value(); }
 
+  /// After each step of the core, before anything is done that it wants: a core that does not lead any more,
+  /// or hands over by itself, must not be obeyed while the user still holds the grant.
+  void withdraw(const core_facts& f) {
+    if (held_ != 0 && (!f.leads || f.term != held_ || !f.lease)) grants_.end(lost_text);
+  }
   /// After whatever may have changed the facts, or the tenure.
   grant_demand look(const core_facts& f) {
     if (grant_demand d = follow(f); d.what != grant_demand::kind::nothing) return d;
@@ -85,10 +90,13 @@ class grant_keeper {
   std::uint64_t count() const noexcept { return count_; }
 
  private:
+  static constexpr const char* lost_text =
+      "another replica leads, or most of them cannot be reached, or the disk has stalled";
+
   grant_demand follow(const core_facts& f) {
     if (held_ == 0) return {};
     if (!f.leads || f.term != held_) {
-      grants_.end("another replica leads, or most of them cannot be reached, or the disk has stalled");
+      grants_.end(lost_text);
     } else if (!f.lease || !grants_.extend(*f.lease)) {
       held_ = 0;
       // Whoever gives up has ended the grant himself, and says what is to be done, at this moment or later.

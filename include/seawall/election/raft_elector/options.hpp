@@ -159,6 +159,29 @@ inline std::string listed(const std::vector<raft::node_id>& ids) {
   return text;
 }
 
+inline void report_part(const raft_elector_options& o, raft::term_number term, raft::role from, raft::role to,
+                        std::string_view why) {
+  if (o.events == nullptr) return;
+  o.events->on(event::state_changed{.policy = raft_elector_name,
+                                    .name = o.name,
+                                    .key = std::to_string(term),
+                                    .from = to_string(from),
+                                    .to = to_string(to),
+                                    .why = why,
+                                    .at = steady_clock::now()});
+}
+
+/// When a snapshot has last taken the place of the log, and what was left of that.
+struct compaction {
+  raft::log_index index = 0;
+  std::size_t log_bytes = 0;
+
+  bool due_again(const raft_elector_options& o, raft::log_index applied, std::size_t bytes) const noexcept {
+    const bool many = applied >= index + o.snapshot_entries;
+    return many || (bytes >= log_bytes + o.snapshot_bytes && applied > index);
+  }
+};
+
 inline std::optional<option_error> check_nodes(const raft_elector_options& o) {
   const auto repeated = [&](const auto& same) {
     for (auto n = o.nodes.begin(); n != o.nodes.end(); ++n) {

@@ -11,7 +11,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,6 +22,7 @@
 #include "seawall/election/raft_core.hpp"
 #include "seawall/election/raft_elector/answer_thread.hpp"
 #include "seawall/election/raft_elector/change_book.hpp"
+#include "seawall/election/raft_elector/core_request.hpp"
 #include "seawall/election/raft_elector/disk_thread.hpp"
 #include "seawall/election/raft_elector/forwarded.hpp"
 #include "seawall/election/raft_elector/grant_keeper.hpp"
@@ -34,7 +34,6 @@
 #include "seawall/election/replicated_map.hpp"
 #include "seawall/election/tenure.hpp"
 #include "seawall/election/transport.hpp"
-#include "seawall/event.hpp"
 #include "seawall/random.hpp"
 #include "seawall/status.hpp"
 #include "seawall/time.hpp"
@@ -139,13 +138,6 @@ class raft_replica {
   }
 
  private:
-  // A core's request number says whose it is.
-  enum class whose : std::uint64_t { book, forwarded, change };
-  static constexpr std::uint64_t owners = 3;
-  static constexpr std::uint64_t number_for(std::uint64_t number, whose w) noexcept {
-    return number * owners + static_cast<std::uint64_t>(w);
-  }
-
   template <class F>
   void post(F f) {
     asio::post(around_.io, std::move(f));
@@ -153,7 +145,12 @@ class raft_replica {
 
   // The core.
 
-  void step(raft::any_input in) { carry_out(core_.step(boot_clock::now(), std::move(in))); }
+  void step(raft::any_input in) {
+    raft::effects e = core_.step(boot_clock::now(), std::move(in));
+    // What is sent may let others lead, and this process may sleep before it comes to look.
+    keeper_.withdraw(facts());
+    carry_out(std::move(e));
+  }
 
   void carry_out(raft::effects e) {
     if (e.store) disk_.write(*std::move(e.store));
@@ -187,30 +184,25 @@ class raft_replica {
       }
       const map_applied a = map.apply(e.index, e.command);
       if (a.session != 0) book_.applied(a);
-      applied_now_.emplace_back(e.index, a.answer);
+      applied_now_.add(e.index, a.answer);
     }
     changed_ = true;
   }
 
   void on_answer(const raft::answer& a) {
-    const std::uint64_t number = a.request / owners;
-    switch (static_cast<whose>(a.request % owners)) {
-      case whose::book:
-        if (a.refused) return book_.refused(number, *a.refused, steady_clock::now());
-        return book_.granted(number, a.index, answer_at(a.index));
-      case whose::forwarded: {
-        const auto from = forwarded_.take(number);
+    const core_request r = core_request::of(a.request);
+    switch (r.owner) {
+      case core_request::owned_by::book:
+        if (a.refused) return book_.refused(r.number, *a.refused, steady_clock::now());
+        return book_.granted(r.number, a.index, applied_now_.at(a.index));
+      case core_request::owned_by::other_replica: {
+        const auto from = forwarded_.take(r.number);
         if (!from) return;
         return reply(a.refused ? refused_request(*from, *a.refused)
-                               : granted_request(*from, a.index, answer_at(a.index)));
+                               : granted_request(*from, a.index, applied_now_.at(a.index)));
       }
-      case whose::change: return changes_.answered(number, a, leader_name());
+      case core_request::owned_by::change_book: return changes_.answered(r.number, a, leader_name());
     }
-  }
-  std::optional<map_answer> answer_at(raft::log_index index) const {
-    const auto found = std::lower_bound(applied_now_.begin(), applied_now_.end(), index,
-                                        [](const auto& a, raft::log_index i) { return a.first < i; });
-    return found != applied_now_.end() && found->first == index ? std::optional(found->second) : std::nullopt;
   }
 
   void on_disk(const disk_report& r) {
@@ -277,7 +269,7 @@ class raft_replica {
     }
   }
   void hand_to_core(request_to_send r) {
-    const std::uint64_t number = number_for(r.ticket, whose::book);
+    const std::uint64_t number = core_request{core_request::owned_by::book, r.ticket}.for_core();
     if (r.command.empty())
       step(raft::input::read{number});
     else
@@ -298,7 +290,7 @@ class raft_replica {
     if (!leads()) return reply(refused_request(from, raft::refusal::not_leader));
     const auto number = forwarded_.add(from);
     if (!number) return reply(refused_request(from, raft::refusal::too_many));
-    const std::uint64_t request = number_for(*number, whose::forwarded);
+    const std::uint64_t request = core_request{core_request::owned_by::other_replica, *number}.for_core();
     if (m.bytes.empty())
       step(raft::input::read{request});
     else
@@ -321,7 +313,9 @@ class raft_replica {
   void take_changes() {
     for (const change_request& c : changes_.take()) {
       const auto number = changes_.add(c);
-      if (number) step(raft::input::change{number_for(*number, whose::change), c.to});
+      if (number)
+        step(
+            raft::input::change{core_request{core_request::owned_by::change_book, *number}.for_core(), c.to});
     }
     settle();
   }
@@ -353,16 +347,8 @@ class raft_replica {
   }
   void note_leader() {
     const raft::role part = core_.current_role();
-    if (part != part_ && options_.events != nullptr) {
-      options_.events->on(
-          event::state_changed{.policy = raft_elector_name,
-                               .name = options_.name,
-                               .key = std::to_string(core_.term()),
-                               .from = to_string(part_),
-                               .to = to_string(part),
-                               .why = halted_by_.empty() ? std::string_view("raft") : halted_by_,
-                               .at = steady_clock::now()});
-    }
+    if (part != part_)
+      report_part(options_, core_.term(), part_, part, halted_by_.empty() ? "raft" : halted_by_);
     part_ = part;
     if (core_.leader() == leader_ && core_.term() == leader_term_) return;
     if (core_.leader() != leader_) {
@@ -374,13 +360,15 @@ class raft_replica {
     book_.leader_changed();
   }
 
+  core_facts facts() const {
+    return {.now = boot_clock::now(),
+            .term = core_.term(),
+            .leads = leads(),
+            .lease = core_.lease_until(),
+            .caught_up = core_.applied_index() == core_.commit_index()};
+  }
   void look_after_grant() {
-    const core_facts facts{.now = boot_clock::now(),
-                           .term = core_.term(),
-                           .leads = leads(),
-                           .lease = core_.lease_until(),
-                           .caught_up = core_.applied_index() == core_.commit_index()};
-    const grant_demand d = keeper_.look(facts);
+    const grant_demand d = keeper_.look(facts());
     if (around_.grants.has_news()) around_.poke_teller();
     if (d.what == grant_demand::kind::resign) step(raft::input::resign{});
     if (d.what == grant_demand::kind::transfer) step(raft::input::transfer{d.to});
@@ -388,10 +376,7 @@ class raft_replica {
 
   void compact() {
     const raft::log_index applied = core_.applied_index();
-    const bool many = applied >= compacted_.index + options_.snapshot_entries;
-    const bool long_log =
-        core_.log_bytes() >= compacted_.log_bytes + options_.snapshot_bytes && applied > compacted_.index;
-    if (!many && !long_log) return;
+    if (!compacted_.due_again(options_, applied, core_.log_bytes())) return;
     std::string state;
     {
       const core::mutex_lock lock(around_.map.mutex);
@@ -497,13 +482,10 @@ class raft_replica {
   forwarded_requests forwarded_;
   change_book changes_;
 
-  std::vector<std::pair<raft::log_index, map_answer>> applied_now_;  // in this step
+  applied_answers applied_now_;  // in this step
   std::vector<std::unique_ptr<map_request>> settled_;
   bool changed_ = false;  // the map, since those who watch were told
-  struct compaction {
-    raft::log_index index = 0;
-    std::size_t log_bytes = 0;  // that were left
-  } compacted_;
+  compaction compacted_;
 
   raft::role part_ = raft::role::follower;
   raft::node_id leader_ = raft::nobody;

@@ -30,6 +30,7 @@ TEST_CASE("change_book: whoever asks before it is open, or after it was closed, 
   result r;
   CHECK_FALSE(book.submit({.whom = &r}));
   CHECK(r.wait().status().code() == code::kUnavailable);
+  CHECK(book.take().empty());
   book.open();
   result taken, left;
   CHECK(book.submit({.whom = &taken}));

@@ -215,6 +215,33 @@ TEST_CASE("grant_keeper: who has given up and does not lead any more is not made
   CHECK(s.grants.current());
 }
 
+TEST_CASE(
+    "grant_keeper: a core that lets go by itself, as one that was removed does, is not obeyed before the grant ended") {
+  for (const bool leads : {true, false}) {
+    CAPTURE(leads);
+    setting s;
+    s.lead();
+    s.look();
+    s.tell();
+    const leadership held = *s.grants.current();
+    s.keeper.withdraw(s.core);
+    CHECK(held.valid());
+    s.core.lease = std::nullopt;
+    s.core.leads = leads;
+    s.keeper.withdraw(s.core);
+    CHECK_FALSE(held.valid());
+    CHECK(s.look() == kind::nothing);
+    s.tell();
+    CHECK(s.told.size() == 2);
+    CHECK(s.look() == kind::nothing);
+    s.core = {.term = 6};
+    s.lead();
+    s.core.term = 7;
+    s.look();
+    CHECK(s.grants.current());
+  }
+}
+
 TEST_CASE("grant_keeper: who gives up again has his first way, and his loss is still taken in before") {
   setting s;
   s.lead();

@@ -381,8 +381,10 @@ TEST_CASE(
   CHECK(parse_map_command(again[0].command)->session == 1);
   CHECK(parse_map_command(again[1].command)->what == map_command::kind::open_session);
   s.commit(again[1]);
-  CHECK(s.book.session() > 1);
+  const std::uint64_t next = s.book.session();
+  CHECK(next > 1);
   s.commit(again[0]);
+  CHECK(s.book.session() == next);
   s.tell();
   CHECK(s.told == words{"done: UNKNOWN"});
   CHECK(s.map.get("done")->revision == late.answer.revision);
@@ -403,6 +405,7 @@ TEST_CASE("request_book: a write whose session has expired while it waits to be 
   CHECK(s.take(true).empty());
   s.tell();
   CHECK(s.told == words{"a: done " + std::to_string(s.map.index())});
+  CHECK(s.book.repeats() == 0);  // it was never in this session before
 }
 
 TEST_CASE("request_book: an old session's command stays one that leaders take") {
@@ -421,4 +424,68 @@ TEST_CASE("request_book: an old session's command stays one that leaders take") 
   s.commit(again[1]);
   s.book.leader_changed();
   for (const request_to_send& r : s.take(false)) CHECK(parse_map_command(r.command));
+}
+
+TEST_CASE("request_book: a read that was given up is not asked for again") {
+  setting s;
+  s.get("a", 50ms);
+  REQUIRE(s.take(false).size() == 1);
+  s.now = s.now + 50ms;
+  s.book.on_time(s.now);
+  s.book.leader_changed();
+  CHECK(s.take(false).empty());
+  s.get("b", 50ms);
+  s.now = s.now + 50ms;
+  s.book.on_time(s.now);
+  CHECK(s.take(false).empty());
+}
+
+TEST_CASE("request_book: nothing is left of what was given up on its way") {
+  setting s;
+  s.open();
+  s.put("a", 50ms);
+  s.get("b", 50ms);
+  const auto out = s.take(false);
+  REQUIRE(out.size() == 2);
+  s.book.granted(out[0].ticket, s.map.index() + 1, std::nullopt);  // the read; the map is not there yet
+  s.book.leader_changed();
+  s.now = s.now + 50ms;
+  s.book.on_time(s.now);
+  CHECK(s.book.size() == 0);
+  CHECK(s.take(false).empty());
+  CHECK(s.book.wake_at() == instant::never());
+  s.map.pass(s.map.index() + 1);
+  s.book.serve(s.map);
+  s.tell();
+  CHECK(s.told == words{"a: DEADLINE_EXCEEDED", "get b: DEADLINE_EXCEEDED"});
+}
+
+TEST_CASE("request_book: whatever waits for the end of a pause is sent then") {
+  setting s;
+  s.open();
+  s.put("a");
+  const auto a = s.take(true);
+  s.book.refused(a[0].ticket, raft::refusal::too_many, s.now);
+  CHECK(s.book.wake_at() == s.now + 100ms);
+  s.commit(a[0].command);  // it had come through
+  CHECK(s.book.wake_at() == instant::never());
+  s.put("b");
+  CHECK(s.book.wake_at() == s.now + 100ms);
+  s.now = s.now + 100ms;
+  s.book.on_time(s.now);
+  s.commit(s.take(true)[0]);
+  s.get("c");
+  s.book.refused(s.take(true)[0].ticket, raft::refusal::not_ready, s.now);
+  CHECK(s.book.wake_at() == s.now + 100ms);
+}
+
+TEST_CASE("request_book: a write that waits for a session, or for room in one, ends at its deadline") {
+  setting s;
+  s.put("a", 50ms);
+  s.now = s.now + 50ms;
+  s.book.on_time(s.now);
+  s.tell();
+  CHECK(s.told == words{"a: DEADLINE_EXCEEDED, not executed"});
+  CHECK(s.take(true).empty());
+  CHECK(s.book.wake_at() == instant::never());
 }

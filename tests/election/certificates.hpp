@@ -40,6 +40,8 @@ std::string pem_of(Write write) {
 struct certificate_wishes {
   std::string names = {};  ///< as OpenSSL writes them: "DNS:a,URI:b"; empty: none
   std::string usage = {};  ///< extended key usages
+  std::string common_name = "somebody";
+  int rsa_bits = 0;  ///< zero: P-256
   long from_seconds = -3600;
   long to_seconds = 3600;
 };
@@ -48,8 +50,9 @@ class authority {
  public:
   authority()
       : key_(EVP_EC_gen("P-256")),
-        certificate_(
-            make(key_.get(), "authority " + std::to_string(seawall::thread_random().next()), {}, true)) {}
+        certificate_(make(key_.get(),
+                          {.common_name = "authority " + std::to_string(seawall::thread_random().next())},
+                          true)) {}
 
   std::string pem() const {
     return pem_of([&](BIO* out) { return PEM_write_bio_X509(out, certificate_.get()); });
@@ -61,8 +64,9 @@ class authority {
     certificate_ptr x509;
   };
   issued issue(const certificate_wishes& wishes) const {
-    const key_ptr key(EVP_EC_gen("P-256"));
-    certificate_ptr x509 = make(key.get(), "somebody", wishes, false);
+    const key_ptr key(wishes.rsa_bits != 0 ? EVP_RSA_gen(static_cast<unsigned>(wishes.rsa_bits))
+                                           : EVP_EC_gen("P-256"));
+    certificate_ptr x509 = make(key.get(), wishes, false);
     return {pem_of([&](BIO* out) { return PEM_write_bio_X509(out, x509.get()); }), pem_of([&](BIO* out) {
               return PEM_write_bio_PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
             }),
@@ -74,9 +78,24 @@ class authority {
     return {.ca = pem(), .certificate = i.certificate, .private_key = i.key};
   }
 
+  /// Who has a certificate, and signs another one with its key.
+  seawall::raft::tls_options signed_by(const issued& by, const certificate_wishes& wishes) const {
+    const authority fraud(by);
+    seawall::raft::tls_options t = fraud.tls(wishes);
+    t.certificate += by.certificate;
+    t.ca = pem();
+    return t;
+  }
+
  private:
-  certificate_ptr make(EVP_PKEY* key, const std::string& subject, const certificate_wishes& wishes,
-                       bool ca) const {
+  explicit authority(const issued& is)
+      : key_(PEM_read_bio_PrivateKey(
+            std::unique_ptr<BIO, freed>(BIO_new_mem_buf(is.key.data(), static_cast<int>(is.key.size())))
+                .get(),
+            nullptr, nullptr, nullptr)),
+        certificate_(X509_dup(is.x509.get())) {}
+
+  certificate_ptr make(EVP_PKEY* key, const certificate_wishes& wishes, bool ca) const {
     certificate_ptr c(X509_new());
     X509_set_version(c.get(), 2);
     ASN1_INTEGER_set_uint64(X509_get_serialNumber(c.get()), seawall::thread_random().next() >> 1U);
@@ -84,7 +103,7 @@ class authority {
     X509_gmtime_adj(X509_getm_notAfter(c.get()), wishes.to_seconds);
     X509_set_pubkey(c.get(), key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(c.get()), "CN", MBSTRING_ASC,
-                               reinterpret_cast<const unsigned char*>(subject.c_str()), -1, -1, 0);
+                               reinterpret_cast<const unsigned char*>(wishes.common_name.c_str()), -1, -1, 0);
     X509_set_issuer_name(c.get(), X509_get_subject_name(ca ? c.get() : certificate_.get()));
     if (ca) add(*c, NID_basic_constraints, "critical,CA:TRUE");
     if (!wishes.names.empty()) add(*c, NID_subject_alt_name, wishes.names);

@@ -103,6 +103,16 @@ TEST_CASE("crowd: strangers from elsewhere do not push out one that calls from a
 
 #endif
 
+// The undefined-behaviour sanitizer opens a pipe to look at an object: with it, nothing at all works without descriptors.
+#if defined(__SANITIZE_ADDRESS__)
+#define SEAWALL_TEST_NEEDS_DESCRIPTORS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
+#define SEAWALL_TEST_NEEDS_DESCRIPTORS 1
+#endif
+#endif
+#ifndef SEAWALL_TEST_NEEDS_DESCRIPTORS
+
 /// No descriptor is left in this process, but those that are closed meanwhile.
 class no_descriptors {
  public:
@@ -162,11 +172,13 @@ TEST_CASE("crowd: a member that cannot open a socket calls again until it can") 
   CHECK(eventually([&] { return a.about(2).reachable; }));
 }
 
+#endif
+
 TEST_CASE("crowd: a peer that sends more than it may loses no connection, neither its own nor that to it") {
   crowd c([](transport_options& o) {
     o.messages_per_second = 500;
     o.message_burst = 100;
-    o.idle_timeout = 2s;  // the peer says that it is there every 500 ms
+    o.idle_timeout = 4s;  // the peer says that it is there every second
   });
   for (int i = 0; i < 1000; ++i) c.members.b->send(heartbeat(2, 1));
   CHECK(eventually([&] { return c.members.a.about(2).received_messages >= 900; }));

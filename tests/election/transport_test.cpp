@@ -160,7 +160,7 @@ TEST_CASE("transport: a peer that has called and then says nothing is given up")
 TEST_CASE("transport: a connection on which nobody has anything to say stays") {
   const authority ca;
   auto one = secured(1, ca), two = secured(2, ca);
-  one.idle_timeout = two.idle_timeout = 1s;
+  one.idle_timeout = two.idle_timeout = 2s;
   pair p(one, two);
   REQUIRE(p.connected());
   std::this_thread::sleep_for(2500ms);

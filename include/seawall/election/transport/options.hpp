@@ -44,6 +44,8 @@ struct transport_peer {
 };
 
 /// PEM, each as text or in a file. The certificate serves both sides of connections: if it names extended key usages, both.
+/// Whether one is valid is asked when a connection is made, by the system's clock; nothing else here depends on that clock.
+/// Lists of revoked ones are not looked at: take the member off the peers, or give it another identity.
 struct tls_options {
   std::string ca = {};           ///< who may sign members' certificates; not the system's
   std::string certificate = {};  ///< the own one, then those between it and the CA

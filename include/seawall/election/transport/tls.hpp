@@ -2,8 +2,8 @@
 #ifndef SEAWALL_ELECTION_TRANSPORT_TLS_HPP
 #define SEAWALL_ELECTION_TRANSPORT_TLS_HPP
 
-// OpenSSL set up for members that show each other certificates: TLS 1.3 or later, no session is resumed, no certificate is
-// optional. One context serves both directions.
+// OpenSSL set up for members that show each other certificates: TLS 1.3 or later (which cannot renegotiate), no session is resumed, no
+// certificate is optional. One context serves both directions.
 
 #include <cstddef>
 #include <fstream>
@@ -47,6 +47,8 @@ class tls_builder {
     ::SSL_CTX* const ctx = context_->native_handle();
     if (::SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1)
       error_ = option_error{"tls", "OpenSSL", "must be a version that knows TLS 1.3"};
+    // What is the default since OpenSSL 3.2: 2048 bits of RSA, no SHA-1.
+    if (::SSL_CTX_get_security_level(ctx) < 2) ::SSL_CTX_set_security_level(ctx, 2);
     // A session that is resumed would be one whose certificate nobody has looked at again.
     ::SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     ::SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);

@@ -4,15 +4,18 @@
 
 // What candidates were told, in the order in which they were, and somebody who asks all of them all the time whether they lead.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -64,27 +67,32 @@ class election_log {
     });
     return found;
   }
-  /// Empty: each election is followed by one loss, of the same node, and tokens increase. Else what is wrong.
+  /// Empty: each node's elections are followed by one loss each, its tokens increase, and nobody else has them. Else what is wrong.
+  /// In which order two nodes hear of what happened to them is up to the machine.
   std::string contradiction() const {
-    std::uint64_t newest = 0;
-    std::vector<std::pair<std::string, bool>> leads;
+    std::map<std::string, told> all;
+    std::set<std::uint64_t> tokens;
     for (const entry& e : entries()) {
-      auto at = leads.begin();
-      while (at != leads.end() && at->first != e.node) ++at;
-      if (at == leads.end()) at = leads.insert(leads.end(), {e.node, false});
-      if (at->second == (e.happened == what::elected))
-        return e.node + (at->second ? " was elected twice" : " lost what it had not");
-      at->second = !at->second;
-      if (e.happened != what::elected) continue;
-      if (e.token <= newest) return e.node + " has an old token, " + std::to_string(e.token);
-      newest = e.token;
+      told& t = all[e.node];
+      if (t.leads == (e.happened == what::elected))
+        return e.node + (t.leads ? " was elected twice" : " lost what it had not");
+      t.leads = !t.leads;
+      if (!t.leads) continue;
+      if (e.token <= t.newest || !tokens.insert(e.token).second)
+        return e.node + " has an old token, " + std::to_string(e.token);
+      t.newest = e.token;
     }
-    for (const auto& [node, leading] : leads)
-      if (leading) return node + " was never told of its loss";
+    for (const auto& [node, t] : all)
+      if (t.leads) return node + " was never told of its loss";
     return "";
   }
 
  private:
+  struct told {
+    bool leads = false;
+    std::uint64_t newest = 0;
+  };
+
   mutable std::mutex mutex_;
   std::condition_variable more_;
   std::vector<entry> entries_;
@@ -122,7 +130,7 @@ class observer {
     stop_ = true;
     if (thread_.joinable()) thread_.join();
   }
-  /// Pairs of leaderships that were valid at one moment.
+  /// Pairs of leaderships that were valid at one moment, and those with an older token than one that was valid before.
   std::uint64_t overlaps() const { return overlaps_; }
   std::uint64_t looks() const { return looks_; }
 
@@ -137,6 +145,9 @@ class observer {
     } while (!stop_);
   }
   void compare(const seawall::leadership& one, std::size_t i) {
+    // It was valid after all that were seen before.
+    if (one.token() < newest_) ++overlaps_;
+    newest_ = std::max(newest_, one.token());
     for (std::size_t k = 0; k < all_.size(); ++k) {
       const auto other = k == i ? std::nullopt : all_[k]();
       // The first was valid before and after the other one was.
@@ -148,6 +159,7 @@ class observer {
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> overlaps_{0};
   std::atomic<std::uint64_t> looks_{0};
+  std::uint64_t newest_ = 0;  // the thread's
   std::thread thread_;
 };
 

@@ -271,9 +271,15 @@ class etcd_cluster {
 
   bool came_up() {
     for (std::size_t i = 0; i < size(); ++i) {
-      if (!eventually([&] { return has_ended(i) || is_healthy(i); }) || members_[i].pid <= 0) return false;
+      if (!eventually([&] { return has_ended(i) || (is_healthy(i) && is_ours(i)); }) || members_[i].pid <= 0)
+        return false;
     }
     return true;
+  }
+  /// Not somebody else's, who was quicker at that port.
+  bool is_ours(std::size_t i) const {
+    return settings_.scheme != "http" ||
+           ask("/v3/cluster/member/list", "{}", i).find(peer_url(i)) != std::string::npos;
   }
   bool has_ended(std::size_t i) {
     if (::waitpid(members_[i].pid, nullptr, WNOHANG) != members_[i].pid) return false;

@@ -42,14 +42,21 @@ class fake_etcd {
   }
 
   fake_etcd() {
-    answers_["/v3/lease/grant"] = [](const std::string& b) {
-      return ok(R"({"header":{"revision":"5"},"ID":")" + field(b, "ID") + R"(","TTL":")" + field(b, "TTL") +
-                "\"}");
+    answers_["/v3/lease/grant"] = [this](const std::string& b) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      ttl_ = field(b, "TTL");
+      return ok(R"({"header":{"revision":"5"},"ID":")" + field(b, "ID") + R"(","TTL":")" + ttl_ + "\"}");
     };
-    answers_["/v3/lease/keepalive"] = [](const std::string& b) {
-      return ok(R"({"result":{"header":{"revision":"5"},"ID":")" + field(b, "ID") + R"(","TTL":"2"}})");
+    answers_["/v3/lease/keepalive"] = [this](const std::string& b) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      return ok(R"({"result":{"header":{"revision":"5"},"ID":")" + field(b, "ID") + R"(","TTL":")" + ttl_ +
+                "\"}}");
     };
-    answers_["/v3/lease/revoke"] = [](const std::string&) { return ok(R"({"header":{"revision":"5"}})"); };
+    answers_["/v3/lease/revoke"] = [this](const std::string&) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      leader_ = "";
+      return ok(R"({"header":{"revision":"5"}})");
+    };
     answers_["/v3/kv/txn"] = [this](const std::string& b) { return transaction(b); };
     listening_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address = loopback(0);
@@ -59,26 +66,39 @@ class fake_etcd {
         ::getsockname(listening_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
       throw std::runtime_error("no port for the server");
     port_ = ntohs(address.sin_port);
-    threads_.emplace_back([this] { accept_all(); });
+    accepting_ = std::thread([this] { accept_all(); });
   }
   ~fake_etcd() {
     stop_ = true;
     ::shutdown(listening_, SHUT_RDWR);
-    threads_.front().join();
+    accepting_.join();
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       for (const int fd : open_) ::shutdown(fd, SHUT_RDWR);
     }
-    for (std::size_t i = 1; i < threads_.size(); ++i) threads_[i].join();
+    for (std::thread& t : threads_) t.join();
     ::close(listening_);
   }
   fake_etcd(const fake_etcd&) = delete;
   fake_etcd& operator=(const fake_etcd&) = delete;
 
+  /// The leader's key, as of a revision.
+  static std::string leader(const std::string& node, const std::string& revision, const std::string& lease) {
+    return R"({"key":")" + seawall::detail::to_base64("seawall/election/orders/leader") +
+           R"(","create_revision":")" + revision + R"(","mod_revision":")" + revision + R"(","value":")" +
+           seawall::detail::to_base64(node) + R"(","lease":")" + lease + "\"}";
+  }
+
   std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
   void answer(const std::string& path, answering a) {
     const std::lock_guard<std::mutex> lock(mutex_);
     answers_[path] = std::move(a);
+  }
+  /// To a watch, which stays open after it.
+  void tell(const std::string& lines) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    answers_["/v3/watch"] = [lines](const std::string&) { return "HTTP/1.1 200 OK\r\n\r\n" + lines; };
+    watch_stays_open_ = true;
   }
   int asked(const std::string& path) const {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -87,17 +107,15 @@ class fake_etcd {
   }
 
  private:
-  /// Nobody leads; whoever campaigns, wins; from then on it leads.
+  /// Nobody leads; whoever campaigns, wins; from then on it leads, until a lease is revoked.
   std::string transaction(const std::string& body) {
-    const std::string revision = R"({"header":{"revision":"6"},)";
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (body.find("request_put") != std::string::npos) {
-      leader_ = R"({"key":")" + seawall::detail::to_base64("seawall/election/orders/leader") +
-                R"(","create_revision":"6","mod_revision":"6","value":"YQ==","lease":")" +
-                field(body, "lease") + "\"}";
-      return ok(revision + R"("succeeded":true,"responses":[{"response_put":{}}]})");
-    }
-    return ok(revision + R"("succeeded":true,"responses":[{"response_range":{"kvs":[)" + leader_ + "]}}]}");
+    const bool campaigns = body.find("request_put") != std::string::npos;
+    const std::string revision = std::to_string(campaigns ? ++revision_ : revision_);
+    const std::string begin = R"({"header":{"revision":")" + revision + "\"},";
+    if (!campaigns) return ok(begin + R"("responses":[{"response_range":{"kvs":[)" + leader_ + "]}}]}");
+    leader_ = leader("a", revision, field(body, "lease"));
+    return ok(begin + R"("succeeded":true,"responses":[{"response_put":{}}]})");
   }
 
   void accept_all() {
@@ -123,22 +141,21 @@ class fake_etcd {
     }
     const std::string path = request.substr(5, request.find(' ', 5) - 5);
     answering a;
+    bool stays = path == "/v3/watch";
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       ++asked_[path];
       const auto found = answers_.find(path);
       if (found != answers_.end()) a = found->second;
+      stays = stays && (!a || watch_stays_open_);
     }
-    if (!a) {
-      while (::recv(fd, bytes, sizeof bytes, 0) > 0) {
-      }
-      return end(fd);
-    }
-    const std::string answer = a(request.substr(head + 4));
+    const std::string answer = a ? a(request.substr(head + 4)) : "";
     for (std::size_t sent = 0; sent < answer.size() && !stop_;) {
       const ssize_t n = ::send(fd, answer.data() + sent, answer.size() - sent, MSG_NOSIGNAL);
       if (n <= 0) break;
       sent += static_cast<std::size_t>(n);
+    }
+    while (stays && ::recv(fd, bytes, sizeof bytes, 0) > 0) {
     }
     end(fd);
   }
@@ -158,9 +175,13 @@ class fake_etcd {
   mutable std::mutex mutex_;
   std::map<std::string, answering> answers_;
   std::map<std::string, int> asked_;
-  std::string leader_;
+  std::string leader_;  // its key; empty: none
+  std::string ttl_;
+  int revision_ = 5;
+  bool watch_stays_open_ = false;
   std::vector<int> open_;
-  std::vector<std::thread> threads_;
+  std::vector<std::thread> threads_;  // the next one's, until it has ended
+  std::thread accepting_;
 };
 
 }  // namespace etcd_test

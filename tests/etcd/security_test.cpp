@@ -22,8 +22,6 @@ void give_password(const etcd_cluster& cluster) {
 
 etcd_elector_options with_password(const etcd_cluster& cluster, const std::string& password) {
   auto o = options_for("a", {cluster.endpoint()});
-  o.ttl = 6s;
-  o.etcd.request_timeout = 2s;  // passwords are slow to compare on purpose
   o.etcd.username = "root";
   o.etcd.password = password;
   return o;
@@ -35,15 +33,36 @@ TEST_CASE("etcd security: with the password it leads, also after the server has 
   election_log log;
   etcd_elector a(with_password(cluster, "secret"));
   a.start(logged(log, "a"));
-  REQUIRE(log.wait(what::elected, 1));
+  const auto l = grant_of(a);
+  REQUIRE(l);
   seawall::etcd_fenced_writer writer({.etcd = with_password(cluster, "secret").etcd, .election = "orders"});
-  CHECK(writer.put("k", "v", a.current()->token()).ok());
+  CHECK(writer.put("k", "v", l->token()).ok());
   cluster.restart();
   const auto renewals = a.snapshot().renewals;
-  REQUIRE(eventually([&] { return a.snapshot().renewals > renewals + 1; }));
-  CHECK(a.current());
+  REQUIRE(eventually([&] { return a.snapshot().renewals > renewals; }));
+  CHECK(l->valid());
   CHECK(log.entries().size() == 1);
-  CHECK(writer.put("k", "w", a.current()->token()).ok());
+  CHECK(writer.put("k", "w", l->token()).ok());
+}
+
+TEST_CASE("etcd security: a login that has expired is renewed, and costs neither a leadership nor a write") {
+  etcd_cluster cluster({.further = {"--auth-token-ttl=1"}});
+  give_password(cluster);
+  election_log log;
+  auto o = with_password(cluster, "secret");
+  o.look_every = 1h;
+  etcd_elector a(o);
+  a.start(logged(log, "a"));
+  const auto l = grant_of(a);
+  REQUIRE(l);
+  seawall::etcd_fenced_writer writer({.etcd = o.etcd, .election = "orders"});
+  CHECK(writer.put("k", "v", l->token()).ok());
+  const auto renewals = a.snapshot().renewals;
+  REQUIRE(eventually([&] { return a.snapshot().renewals > renewals; }));  // three seconds later
+  CHECK(writer.put("k", "w", l->token()).ok());
+  CHECK(l->valid());
+  a.resign();
+  REQUIRE(log.wait(what::elected, 2));
 }
 
 TEST_CASE("etcd security: without the right password it says so, and goes on trying") {
@@ -72,6 +91,7 @@ class certificates {
           "openssl x509 -req -days 2 -in " + who +
           ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -out " + who + ".pem");
     }
+    run(in + "openssl ec -in client.key -aes128 -passout pass:secret -out locked.key");
   }
   std::string file(const std::string& name) const { return folder_.path() + "/" + name; }
 
@@ -106,6 +126,8 @@ TEST_CASE(
   o.etcd.cert_file = o.etcd.key_file = "";
   fails();
   o.etcd.cert_file = files.file("client.pem");
+  o.etcd.key_file = files.file("locked.key");
+  fails();  // and asks nobody for the password
   o.etcd.key_file = files.file("client.key");
   etcd_elector a(o);
   a.start(logged(log, "a"));

@@ -52,11 +52,16 @@ class tcp_proxy {
   std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
   void cut() { cut_ = true; }
   void mend() { cut_ = false; }
-  /// The next `times` requests that contain `text` arrive, and what the server answers is lost, with the connection.
+  /// The next `times` requests that contain `text` arrive, and what the server answers is lost, nobody knows how.
   void lose_answers(std::string text, int times = 1) {
     const std::lock_guard<std::mutex> lock(mutex_);
     text_ = std::move(text);
     times_ = times;
+  }
+  /// The same, once, and it is cut at that moment.
+  void lose_answer_and_cut(std::string text) {
+    cuts_ = true;
+    lose_answers(std::move(text));
   }
   int lost_answers() const { return lost_; }
 
@@ -128,6 +133,7 @@ class tcp_proxy {
     if (n <= 0) return false;
     p.seen.clear();
     if (!p.loses) return move_on(p.client, bytes.data(), n);
+    if (cuts_.exchange(false)) cut_ = true;
     ++lost_;
     return true;
   }
@@ -137,6 +143,7 @@ class tcp_proxy {
   int listening_ = -1;
   std::atomic<bool> cut_{false};
   std::atomic<bool> stop_{false};
+  std::atomic<bool> cuts_{false};
   std::atomic<int> lost_{0};
   std::mutex mutex_;
   std::string text_;

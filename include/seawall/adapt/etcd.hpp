@@ -29,8 +29,8 @@ namespace seawall {
 /// A candidate of an election that etcd decides; an `elector`.
 ///
 /// The token is the create revision of the leader's key. A lease counts from when it was asked for, with the TTL that was
-/// answered, less the drift of two clocks. What rests on etcd alone: it must not end a lease before its TTL. Releases before 3.4.25 and
-/// 3.5.8 do, when a member of theirs that stood still for a while believes that it still leads the cluster; the watch on the
+/// answered, less the drift of two clocks. What rests on etcd alone: it must not end a lease before its TTL. Releases before 3.4.31 and
+/// 3.5.13 can, after a member of theirs that led the cluster stood still for a while (its issue 15247); the watch on the
 /// key tells within milliseconds then, and the token protects what must be protected, as always.
 ///
 /// `transfer_to` reserves the next leadership, in the transaction that gives up this one, for at most the rest of the lease: the others

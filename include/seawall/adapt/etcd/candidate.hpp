@@ -17,95 +17,17 @@
 
 #include "absl/base/thread_annotations.h"
 #include "seawall/adapt/etcd/client.hpp"
+#include "seawall/adapt/etcd/elector_options.hpp"
 #include "seawall/adapt/etcd/messages.hpp"
 #include "seawall/adapt/etcd/options.hpp"
 #include "seawall/core/backoff.hpp"
 #include "seawall/core/mutex.hpp"
 #include "seawall/election/elector.hpp"
 #include "seawall/election/tenure.hpp"
-#include "seawall/options.hpp"
 #include "seawall/random.hpp"
 #include "seawall/time.hpp"
 
-namespace seawall {
-
-struct etcd_elector_options {
-  etcd_connection_options etcd = {};
-  std::string prefix = "seawall/election/";  ///< of the keys; the same for all candidates: at most 512 bytes
-  std::string election = {};  ///< whoever has the same one stands against each other: 1 to 512 bytes
-  std::string node = {};      ///< this candidate, as the others see it: 1 to 256 bytes, unique
-
-  /// A leader that is gone is missed for so long, and up to a second more. etcd may raise a small one (to 2 s, with its own default
-  /// election time-out): what it answers counts. Whole seconds in [1 s, 1 h], at least three times `etcd.request_timeout`.
-  duration ttl = std::chrono::seconds(5);
-  /// By how much the rate of this machine's clock, or of etcd's, may be off: [0, 0.1].
-  double max_clock_drift = 0.005;
-  /// The election is watched; for the case that the watch has died unnoticed it is looked at so often, too: [100 ms, 1 h].
-  duration look_every = std::chrono::seconds(5);
-  /// Who has resigned lets the others go first for so long: [0, 1 h].
-  duration stand_back = std::chrono::seconds(2);
-  /// The lease of a leader that resigns is renewed so long while `on_lost` has not returned; then it runs out: [0, 1 h].
-  duration release_within = std::chrono::seconds(30);
-};
-
-inline std::optional<option_error> validate(const etcd_elector_options& o) {
-  if (auto error = detail::check_election(o.prefix, o.election)) return error;
-  if (o.node.empty() || o.node.size() > 256)
-    return option_error{"node", std::to_string(o.node.size()) + " bytes",
-                        "must be at least 1 and at most 256"};
-  const duration none = duration::zero();
-  const duration hour = std::chrono::hours(1);
-  detail::option_checks checks;
-  checks.require(validate(o.etcd), "etcd")
-      .require(o.ttl >= std::chrono::seconds(1) && o.ttl <= hour && o.ttl.ns() % 1'000'000'000 == 0, "ttl",
-               o.ttl, "must be at least 1s, at most 1h, and whole seconds")
-      .require(o.etcd.request_timeout <= o.ttl / 3, "etcd.request_timeout", o.etcd.request_timeout,
-               "must be at most a third of ttl, " + to_text(o.ttl / 3))
-      .require(detail::within(o.max_clock_drift, 0, 0.1), "max_clock_drift", o.max_clock_drift,
-               "must be at least 0 and at most 0.1")
-      .require(o.look_every >= std::chrono::milliseconds(100) && o.look_every <= hour, "look_every",
-               o.look_every, "must be at least 100ms and at most 1h")
-      .require(o.stand_back >= none && o.stand_back <= hour, "stand_back", o.stand_back,
-               "must be at least 0s and at most 1h")
-      .require(o.release_within >= none && o.release_within <= hour, "release_within", o.release_within,
-               "must be at least 0s and at most 1h");
-  return checks.result();
-}
-
-enum class etcd_elector_state : std::uint8_t {
-  starting,
-  following,    ///< somebody leads, or is let go first
-  campaigning,  ///< or finding out what came of it
-  leading,
-  leaving,      ///< leads no more, and `on_lost` has not returned, or the lease is not released
-  unreachable,  ///< no endpoint gives an answer
-};
-
-constexpr std::string_view to_string(etcd_elector_state s) noexcept {
-  switch (s) {
-    case etcd_elector_state::starting: return "starting";
-    case etcd_elector_state::following: return "following";
-    case etcd_elector_state::campaigning: return "campaigning";
-    case etcd_elector_state::leading: return "leading";
-    case etcd_elector_state::leaving: return "leaving";
-    case etcd_elector_state::unreachable: return "unreachable";
-  }
-  return "";
-}
-
-struct etcd_elector_snapshot {
-  etcd_elector_state state = etcd_elector_state::starting;
-  std::string leader = {};    ///< the node that leads, as last seen; empty: none
-  std::string endpoint = {};  ///< which is asked at present
-  std::uint64_t campaigns = 0;
-  std::uint64_t grants = 0;
-  std::uint64_t unknown_outcomes = 0;  ///< of campaigns: found out by looking
-  std::uint64_t renewals = 0;
-  std::uint64_t failures = 0;   ///< requests that came to nothing
-  std::string last_error = {};  ///< at most 512 bytes
-};
-
-namespace detail {
+namespace seawall::detail {
 
 /// How this defends against what engines are known for:
 /// - A lease is kept track of from before it is asked for: the client chooses its id. None is asked for before the last one is
@@ -204,26 +126,35 @@ class etcd_candidate {
   /// Takes in what the watch has told. False: there is none any more.
   bool advance() {
     std::string* const bytes = client_.stream();
-    if (bytes == nullptr) return false;
+    if (bytes != nullptr && !take_lines(*bytes)) client_.close_stream();
+    if (watching()) return true;
+    if (std::string why = client_.take_stream_error(); !why.empty()) note_error(std::move(why));
+    return false;
+  }
+  bool take_lines(std::string& bytes) {
     bool changed = false;
     std::size_t begun = 0;
-    for (std::size_t end = 0; (end = bytes->find('\n', begun)) != std::string::npos; begun = end + 1) {
-      const auto news = answers_.news(std::string_view(*bytes).substr(begun, end - begun));
+    for (std::size_t end = 0; (end = bytes.find('\n', begun)) != std::string::npos; begun = end + 1) {
+      const auto news = answers_.news(std::string_view(bytes).substr(begun, end - begun));
       if (!news || news->cancelled) {
         note_error("etcd: watch: " + (news ? news->why : "not a message of one"));
-        client_.close_stream();
         return false;
       }
-      for (const etcd_news::change& c : news->changes) changed = apply(c) || changed;
+      changed = apply(*news) || changed;
     }
-    bytes->erase(0, begun);
+    bytes.erase(0, begun);
     if (changed) note_leader();
     return true;
   }
-  bool apply(const etcd_news::change& c) {
-    if (c.entry.mod_revision <= view_.revision) return false;
-    (c.of_leader ? view_.leader : view_.heir) = c.deleted ? std::nullopt : std::optional(c.entry);
-    return true;
+  /// What is old is passed over: etcd has been known to tell it again. All changes of a revision are in one message.
+  bool apply(const etcd_news& news) {
+    const std::int64_t known = view_.revision;
+    for (const etcd_news::change& c : news.changes) {
+      if (c.entry.mod_revision <= known) continue;
+      (c.of_leader ? view_.leader : view_.heir) = c.deleted ? std::nullopt : std::optional(c.entry);
+      view_.revision = std::max(view_.revision, c.entry.mod_revision);
+    }
+    return view_.revision > known;
   }
 
   // Following.
@@ -369,9 +300,9 @@ class etcd_candidate {
         if (compare(std::min(options_.etcd.request_timeout, *until - now())) && !watching()) watch();
         looked_at_ = now();
       } else {
-        client_.wait(
-            std::min({*until, lease.renew_at, looked_at_ + (told ? options_.look_every : shortest_watch)}) -
-            now());
+        const instant next =
+            std::min({*until, lease.renew_at, looked_at_ + (told ? options_.look_every : shortest_watch)});
+        client_.wait(std::min(next - now(), longest_wait));
       }
     }
     hand_over(token, lease);
@@ -470,6 +401,8 @@ class etcd_candidate {
   }
 
   static constexpr duration shortest_watch = std::chrono::milliseconds(200);
+  // Of a leader. Waiting does not count what the machine sleeps, but the lease does.
+  static constexpr duration longest_wait = std::chrono::seconds(1);
 
   const etcd_elector_options& options_;
   const etcd_election_keys keys_;
@@ -496,8 +429,6 @@ class etcd_candidate {
   etcd_elector_snapshot seen_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace detail
-
-}  // namespace seawall
+}  // namespace seawall::detail
 
 #endif  // SEAWALL_ADAPT_ETCD_CANDIDATE_HPP

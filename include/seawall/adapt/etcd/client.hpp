@@ -72,26 +72,26 @@ class etcd_client {
     http_.open_stream(url(path), headers(), body);
   }
   void close_stream() noexcept { http_.close_stream(); }
-  /// Null: there is none, or it has failed, and `stream_error` says of what.
+  /// Null: there is none, or it has failed, and `take_stream_error` says of what; but first what it had told.
   std::string* stream() {
     http_transfer* const s = http_.stream();
     if (s == nullptr) return nullptr;
-    if (!s->done()) return &s->received();
+    if (!s->done() || s->received().find('\n') != std::string::npos) return &s->received();
     stream_error_ = at("/v3/watch") + (s->error().empty() ? "was ended" : s->error());
     http_.close_stream();
     return nullptr;
   }
-  const std::string& stream_error() const noexcept { return stream_error_; }
+  std::string take_stream_error() { return std::exchange(stream_error_, {}); }
 
   void wait(duration at_most) noexcept { http_.wait(at_most); }
   void wake() noexcept { http_.wake(); }
   const std::string& endpoint() const noexcept { return options_.endpoints[turn_]; }
 
  private:
-  // Codes of gRPC with which etcd says what it thinks of a request; all others speak of the server's own troubles.
+  // Codes of gRPC with which etcd says what it thinks of a request. All others speak of the server's own troubles, and another
+  // endpoint may not have them: 9 and 12 come from a learner, and from what is no etcd.
   static bool is_refusal(std::int64_t code) noexcept {
-    return code == 3 || code == etcd_answer::not_found || code == 6 || code == 7 || code == 9 || code == 11 ||
-           code == 12 || code == 16;
+    return code == 3 || code == etcd_answer::not_found || code == 6 || code == 7 || code == 11 || code == 16;
   }
   static bool login_is_stale(const etcd_answer& a) noexcept {
     return a.code == 16 || a.error.find("revision of auth store is old") != std::string::npos ||
@@ -148,7 +148,6 @@ class etcd_client {
     turn_ = (turn_ + 1) % options_.endpoints.size();
     // What it would have told may never come.
     http_.close_stream();
-    stream_error_ = "its endpoint has failed";
   }
 
   const etcd_connection_options& options_;

@@ -105,6 +105,10 @@ class http_transfer {
     curl_easy_setopt(c, CURLOPT_TCP_KEEPINTVL, 2L);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, ms(o.connect_timeout));
     if (timeout) curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, ms(*timeout));
+#if LIBCURL_VERSION_NUM >= 0x075700
+    // A name server that does not answer is left to a thread that ends by itself; else giving up would wait for it.
+    curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
+#endif
 #if LIBCURL_VERSION_NUM >= 0x075500
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 #else
@@ -122,6 +126,7 @@ class http_transfer {
     if (o.cert_file.empty()) return;
     curl_easy_setopt(c, CURLOPT_SSLCERT, o.cert_file.c_str());
     curl_easy_setopt(c, CURLOPT_SSLKEY, o.key_file.c_str());
+    curl_easy_setopt(c, CURLOPT_KEYPASSWD, "");  // without one, OpenSSL asks at the terminal, and waits
   }
 
   static std::size_t take(char* bytes, std::size_t size, std::size_t count, void* self) {

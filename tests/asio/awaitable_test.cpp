@@ -19,9 +19,12 @@ using namespace std::chrono_literals;
 using net::use_awaitable;
 using seawall_test::answer;
 
-const auto pipeline =
-    seawall::compose(seawall::retry({.max_attempts = 3, .backoff = {.initial = 1us, .max = 1us}}),
-                     seawall::attempt_timeout({.after = 5ms}));
+auto with_attempts_of(seawall::duration after) {
+  return seawall::compose(seawall::retry({.max_attempts = 3, .backoff = {.initial = 1us, .max = 1us}}),
+                          seawall::attempt_timeout({.after = after}));
+}
+const auto pipeline = with_attempts_of(30s);     // in vain only where it is for ever
+const auto impatient = with_attempts_of(100ms);  // for operations that hang
 
 net::awaitable<void> wait(std::chrono::nanoseconds time) {
   net::steady_timer timer(co_await net::this_coro::executor, time);
@@ -44,17 +47,17 @@ TEST_CASE("an awaitable that fails is retried; its result is the call's") {
 TEST_CASE("a time-out cancels an awaitable in the middle of its operation") {
   net::io_context io;
   int cancelled = 0;
-  auto got =
-      seawall::async_run(pipeline, io, seawall::idempotent([&](seawall::attempt a) -> net::awaitable<answer> {
-                           try {
-                             if (a.number() < 3) co_await wait(1h);
-                           } catch (const net_system::system_error& e) {
-                             cancelled += e.code() == net::error::operation_aborted ? 1 : 0;
-                             throw;
-                           }
-                           co_return 7;
-                         }),
-                         net::use_future);
+  auto got = seawall::async_run(impatient, io,
+                                seawall::idempotent([&](seawall::attempt a) -> net::awaitable<answer> {
+                                  try {
+                                    if (a.number() < 3) co_await wait(1h);
+                                  } catch (const net_system::system_error& e) {
+                                    cancelled += e.code() == net::error::operation_aborted ? 1 : 0;
+                                    throw;
+                                  }
+                                  co_return 7;
+                                }),
+                                net::use_future);
   io.run();  // returns: nobody waits for an hour
   CHECK(got.get() == answer(7));
   CHECK(cancelled == 2);
@@ -71,7 +74,7 @@ TEST_CASE("an awaitable that ignores its cancellation is left behind, and ends l
     ++late;
     co_return 7;
   });
-  seawall::async_run(pipeline, io, stubborn, [&](const answer& a) {
+  seawall::async_run(impatient, io, stubborn, [&](const answer& a) {
     completed = true;
     CHECK(late == 0);
     CHECK(a.status().code() == absl::StatusCode::kDeadlineExceeded);
@@ -135,7 +138,7 @@ TEST_CASE(
     co_return co_await seawall::async_run(patient, a, {.report = &inner}, co_await net::this_coro::executor,
                                           hang, use_awaitable);
   };
-  auto got = seawall::async_run(pipeline, io, seawall::idempotent(nested), net::use_future);
+  auto got = seawall::async_run(impatient, io, seawall::idempotent(nested), net::use_future);
   io.run();
   CHECK(got.get().status().code() == absl::StatusCode::kDeadlineExceeded);
   CHECK(hung == 3);

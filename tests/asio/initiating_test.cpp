@@ -17,7 +17,7 @@ using seawall_test::answer;
 
 const auto pipeline =
     seawall::compose(seawall::retry({.max_attempts = 3, .backoff = {.initial = 1us, .max = 1us}}),
-                     seawall::attempt_timeout({.after = 5ms}));
+                     seawall::attempt_timeout({.after = 100ms}));
 
 // An initiating function of each signature.
 template <class... Results, class Token>

@@ -215,7 +215,7 @@ TEST_CASE("an attempt that times out is cancelled at the server, and another is 
   running_service service;
   seawall::pool_scheduler pool({.threads = 1});
   const auto impatient = seawall::compose(seawall::retry({.backoff = {.initial = 1ms, .max = 1ms}}),
-                                          seawall::attempt_timeout({.after = 300ms}));
+                                          seawall::attempt_timeout({.after = 1s}));
   const answer a = ask(impatient, pool, seawall::idempotent(service.get(request_for("hangs", hangs(1)))));
   CHECK(a.ok());
   CHECK(service.counts("hangs", 2, 1));

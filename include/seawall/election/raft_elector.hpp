@@ -20,6 +20,7 @@
 #include <thread>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -135,11 +136,12 @@ class raft_elector {
 
   /// Reads the log, and listens. Others hear of this replica once it was started.
   /// Errors: INVALID_ARGUMENT: options, certificates; UNAVAILABLE: cannot listen; those of
-  /// `raft::log_file::open`; DATA_LOSS: the log's snapshot is none of a map.
+  /// `raft::log_file::open`; FAILED_PRECONDITION: the log has other founders; DATA_LOSS: its snapshot is none
+  /// of a map.
   static absl::StatusOr<std::unique_ptr<raft_elector>> open(raft_elector_options options) {
     if (const auto error = validate(options)) return absl::InvalidArgumentError(error->text(policy_name));
     options = detail::completed(std::move(options));
-    auto log = raft::log_file::open(options.directory, options.log);
+    auto log = open_log(options);
     if (!log.ok()) return log.status();
     if (const std::string wrong = raft::contradiction(log->state); !wrong.empty())
       return absl::DataLossError(detail::to_absl(options.directory + ": " + wrong));
@@ -166,7 +168,7 @@ class raft_elector {
   /// A candidate from now on, if it is a member.
   void start(election_callbacks callbacks = {}) {
     teller_ = std::make_unique<detail::teller>(grants_, std::move(callbacks), [this] { replica_->told(); });
-    requests_.open();
+    replica_->open();
     asio::post(io_, [this] { replica_->begin(*network_); });
     loop_ = std::thread([this] { run(); });
   }
@@ -266,11 +268,14 @@ class raft_elector {
               detail::to_absl("raft_elector: there is no node " + std::to_string(id)));
       }
     }
-    if (!loop_.joinable()) return absl::UnavailableError("raft_elector: it was not started");
     detail::awaited_result<raft::log_index> r;
     replica_->submit(detail::change_request{.to = std::move(to), .deadline = deadline, .whom = &r});
     return r.wait();
   }
+
+  /// Reads the files that `transport.tls` names again. All connections are then made anew: who is not trusted
+  /// any more is not connected any more. Returns what is wrong with them, in which case nothing has changed.
+  std::optional<option_error> reload_certificates() { return network_->reload(); }
 
   raft_elector_snapshot snapshot() const { return replica_->snapshot(); }
   /// On which it listens.
@@ -285,11 +290,29 @@ class raft_elector {
         answers_(map_, options_.max_watches),
         requests_(answers_, options_.max_requests) {}
 
+  /// A log keeps who has founded the cluster, until a snapshot says who the members are. Another list, later,
+  /// would change the membership behind Raft's back, and two quorums might have nobody in common.
+  static absl::StatusOr<raft::opened_log> open_log(const raft_elector_options& o) {
+    {
+      auto log = raft::log_file::open(o.directory, o.log);
+      if (!log.ok() || log->state.base.index != 0) return log;
+      const std::vector<raft::node_id>& kept = log->state.base.members.voters;
+      if (kept == o.founders) return log;
+      if (!kept.empty()) {
+        const std::string text = o.directory + ": founders are " + detail::listed(o.founders) +
+                                 ", but the cluster was founded by " + detail::listed(kept);
+        return absl::FailedPreconditionError(detail::to_absl(text));
+      }
+      raft::persist first{.number = 1, .keep_entries = true};
+      first.base.emplace().members.voters = o.founders;
+      if (auto s = log->log.write({&first, 1}); !s.ok()) return s;
+    }
+    return raft::log_file::open(o.directory, o.log);
+  }
+
   absl::Status set_up(raft::opened_log log) {
-    raft::snapshot& base = log.state.base;
-    if (base.index == 0) {
-      base.members = {.voters = options_.founders, .learners = {}};
-    } else {
+    const raft::snapshot& base = log.state.base;
+    if (base.index != 0) {
       const core::mutex_lock lock(map_.mutex);
       if (!map_.map.restore(base.index, base.state))
         return absl::DataLossError(

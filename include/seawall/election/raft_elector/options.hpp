@@ -42,7 +42,7 @@ struct raft_elector_options {
   raft::node_id self = raft::nobody;  ///< one of `nodes`
   std::vector<raft_node> nodes = {};  ///< 1 to 64, this replica among them; the same for all replicas
   /// Who the members are before the log says anything else; the same for all replicas, for ever, also for
-  /// those that came later. None: all of `nodes`.
+  /// those that came later. A log that was begun with others is refused. None: all of `nodes`.
   std::vector<raft::node_id> founders = {};
   std::string directory = {};    ///< of the log: this replica's alone; made if it is not there
   std::string listen_host = {};  ///< an address; none: this node's `host`
@@ -151,6 +151,12 @@ inline raft_elector_options completed(raft_elector_options o) {
   }
   std::sort(o.founders.begin(), o.founders.end());
   return o;
+}
+
+inline std::string listed(const std::vector<raft::node_id>& ids) {
+  std::string text;
+  for (const raft::node_id id : ids) text += (text.empty() ? "" : ", ") + std::to_string(id);
+  return text;
 }
 
 inline std::optional<option_error> check_nodes(const raft_elector_options& o) {

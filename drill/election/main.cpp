@@ -6,12 +6,14 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "disk.hpp"
 #include "drill/child_process.hpp"
 #include "etcd/etcd_server.hpp"
 #include "etcd_side.hpp"
@@ -37,7 +39,7 @@ void save(const std::string& file, const std::string& text) {
 /// The log is judged, and kept, whatever has become of the run.
 outcome run(const options& o) {
   const etcd_test::temporary_folder folder;
-  outcome result{.asked = o};
+  outcome result{.asked = o, .sync = time_syncs(folder.path())};
   observer watching(folder.path() + "/observer");
   const auto close = [&] {
     const std::vector<record> log = watching.log();

@@ -48,7 +48,7 @@ outcome run(const options& o) {
     save(o.log_file, json_lines(log));
   };
   try {
-    raft_side raft(folder.path(), watching);
+    raft_side raft(folder.path(), watching, o.jitter_ms);
     const auto etcd = o.with_etcd ? etcd_side::start() : nullptr;
     result.faults = run_faults(o, raft, watching, etcd.get());
     result.loads = run_loads(o, raft, etcd.get());

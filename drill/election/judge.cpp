@@ -76,8 +76,9 @@ verdict judge(const std::vector<record>& log) {
       v.wrong_tokens.push_back(fmt::format("{} was valid again after its end", name(l)));
     v.leases.push_back(l);
   }
-  std::stable_sort(v.leases.begin(), v.leases.end(),
-                   [](const lease& a, const lease& b) { return a.from < b.from; });
+  std::sort(v.leases.begin(), v.leases.end(), [](const lease& a, const lease& b) {
+    return std::pair(a.from, a.token) < std::pair(b.from, b.token);
+  });
   check_tokens(v);
   check_overlaps(v);
   return v;

@@ -6,12 +6,14 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "disk.hpp"
 #include "drill/child_process.hpp"
 #include "etcd/etcd_server.hpp"
 #include "etcd_side.hpp"
@@ -37,7 +39,7 @@ void save(const std::string& file, const std::string& text) {
 /// The log is judged, and kept, whatever has become of the run.
 outcome run(const options& o) {
   const etcd_test::temporary_folder folder;
-  outcome result{.asked = o};
+  outcome result{.asked = o, .sync = time_syncs(folder.path())};
   observer watching(folder.path() + "/observer");
   const auto close = [&] {
     const std::vector<record> log = watching.log();
@@ -46,7 +48,7 @@ outcome run(const options& o) {
     save(o.log_file, json_lines(log));
   };
   try {
-    raft_side raft(folder.path(), watching);
+    raft_side raft(folder.path(), watching, o.jitter_ms);
     const auto etcd = o.with_etcd ? etcd_side::start() : nullptr;
     result.faults = run_faults(o, raft, watching, etcd.get());
     result.loads = run_loads(o, raft, etcd.get());

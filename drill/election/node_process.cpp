@@ -40,9 +40,10 @@ std::string flag(std::span<const std::string_view> arguments, std::string_view n
 
 std::string node_name(node n) { return "n" + std::to_string(n + 1); }
 
-seawall::raft_elector_options options_of(node self, const std::string& folder, const std::string& ports) {
+seawall::raft_elector_options options_of(node self, std::span<const std::string_view> arguments) {
+  const std::string folder = flag(arguments, "--folder");
   seawall::raft_elector_options o{.cluster = "drill", .self = self + 1};
-  std::istringstream in(ports);
+  std::istringstream in(flag(arguments, "--ports"));
   std::string port;
   for (node n = 0; std::getline(in, port, ','); ++n) {
     o.nodes.push_back({.id = n + 1,
@@ -55,7 +56,7 @@ seawall::raft_elector_options options_of(node self, const std::string& folder, c
   o.directory = mine;
   o.raft.heartbeat = heartbeat;
   o.raft.election_timeout = election_timeout;
-  o.raft.election_jitter = election_jitter;
+  o.raft.election_jitter = std::chrono::milliseconds(std::stoi(flag(arguments, "--jitter")));
   o.transport.tls = {
       .ca_file = folder + "/ca.pem", .certificate_file = mine + ".pem", .private_key_file = mine + ".key"};
   return o;
@@ -211,7 +212,7 @@ std::string answer(raft_elector& e, std::string_view question) {
 int serve_node(std::span<const std::string_view> arguments) {
   const auto self = static_cast<node>(std::stoul(flag(arguments, "--self")));
   witness w(self, flag(arguments, "--observer"));
-  auto e = raft_elector::open(options_of(self, flag(arguments, "--folder"), flag(arguments, "--ports")));
+  auto e = raft_elector::open(options_of(self, arguments));
   if (!e.ok()) throw std::runtime_error(e.status().ToString());
   (*e)->start(watched(**e, w, node_name(self)));
   {

@@ -33,7 +33,7 @@ std::optional<node_status> status_from(std::string_view line);
 std::string to_line(const load_figures& f);
 std::optional<load_figures> load_from(std::string_view line);
 
-/// main() of that process: serve-node --self N --folder F --observer PATH --ports A,B,C
+/// main() of that process: serve-node --self N --folder F --observer PATH --ports A,B,C --jitter MS
 int serve_node(std::span<const std::string_view> arguments);
 
 }  // namespace drill::election

@@ -25,6 +25,7 @@ std::string set_integer(std::string_view flag, std::string_view text, T least, T
 std::string set_value(options& o, std::string_view flag, std::string_view text) {
   if (flag == "--faults") return set_integer(flag, text, 2U, 100'000U, o.faults);
   if (flag == "--load-seconds") return set_integer(flag, text, 0U, 600U, o.load_seconds);
+  if (flag == "--jitter") return set_integer(flag, text, 20U, 10'000U, o.jitter_ms);
   if (flag == "--seed")
     return set_integer(flag, text, std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max(), o.seed);
   if (text.empty()) return fmt::format("{}: '' is not the name of a file", flag);
@@ -33,8 +34,8 @@ std::string set_value(options& o, std::string_view flag, std::string_view text) 
 }
 
 bool takes_value(std::string_view flag) {
-  return flag == "--faults" || flag == "--load-seconds" || flag == "--seed" || flag == "--json" ||
-         flag == "--log";
+  return flag == "--faults" || flag == "--load-seconds" || flag == "--jitter" || flag == "--seed" ||
+         flag == "--json" || flag == "--log";
 }
 
 bool set_switch(options& o, std::string_view flag) {
@@ -83,6 +84,7 @@ wrong command line.
 
   --faults N        of each cluster's leader, every other one a pause (default 200)
   --load-seconds N  of each measurement of throughput, 0 for none (default 5)
+  --jitter MS       of seawall's election time-outs (default 100; etcd's is 200)
   --seed N          of when faults come and how long pauses last (default 1)
   --quick           10 faults, one measurement of a second; times are not judged
   --no-etcd         seawall alone; nothing to compare times with

@@ -14,8 +14,11 @@ namespace drill::election {
 struct options {
   std::uint32_t faults = 200;      ///< of the leader, of each cluster; every other one is a pause
   std::uint32_t load_seconds = 5;  ///< of each measurement of throughput; zero: none
-  std::uint64_t seed = 1;          ///< of when faults come and how long pauses are
-  bool quick = false;              ///< a smoke test: judged by leases and tokens, not by times
+  /// Of seawall: by how much replicas' time-outs differ at most; as by default, half the time-out. etcd adds up to a
+  /// whole time-out, and has no option for it.
+  std::uint32_t jitter_ms = 100;
+  std::uint64_t seed = 1;  ///< of when faults come and how long pauses are
+  bool quick = false;      ///< a smoke test: judged by leases and tokens, not by times
   bool with_etcd = true;
   std::string json_file = {};  ///< the figures
   std::string log_file = {};   ///< the observer's log, a record in each line

@@ -38,7 +38,8 @@ void make_certificates(const std::string& folder) {
 
 }  // namespace
 
-raft_side::raft_side(std::string folder, observer& o) : folder_(std::move(folder)), observer_(o) {
+raft_side::raft_side(std::string folder, observer& o, std::uint32_t jitter_ms)
+    : folder_(std::move(folder)), observer_(o), jitter_ms_(std::to_string(jitter_ms)) {
   make_certificates(folder_);
   processes_.resize(nodes);
   // Somebody else may be quicker at a port.
@@ -62,8 +63,9 @@ void raft_side::start_all() {
 }
 
 void raft_side::restart(node n) {
-  processes_[n] = child_process::start(name(n), {"serve-node", "--self", std::to_string(n), "--folder",
-                                                 folder_, "--observer", observer_.path(), "--ports", ports_});
+  processes_[n] = child_process::start(
+      name(n), {"serve-node", "--self", std::to_string(n), "--folder", folder_, "--observer",
+                observer_.path(), "--ports", ports_, "--jitter", jitter_ms_});
 }
 
 std::optional<node_status> raft_side::status(node n) {

@@ -21,7 +21,7 @@ namespace drill::election {
 class raft_side {
  public:
   /// Starts all. `folder`: of logs and certificates. Throws `std::runtime_error`.
-  raft_side(std::string folder, observer& o);
+  raft_side(std::string folder, observer& o, std::uint32_t jitter_ms);
 
   /// All run, follow the same leader, who holds a valid lease, and have seen what it has. Nothing is returned if
   /// that does not come true within `patience`.
@@ -43,6 +43,7 @@ class raft_side {
 
   const std::string folder_;
   observer& observer_;
+  const std::string jitter_ms_;
   std::string ports_;
   std::vector<child_process> processes_;
 };

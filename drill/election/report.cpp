@@ -102,9 +102,11 @@ std::vector<criterion> criteria(const outcome& o) {
 }
 
 std::string text_report(const outcome& o) {
-  std::string text =
-      fmt::format("election drill: {} processes, heartbeat {} ms, election time-out {} ms; {} processors\n\n",
-                  nodes, heartbeat.count(), election_timeout.count(), std::thread::hardware_concurrency());
+  std::string text = fmt::format(
+      "election drill: {} processes, heartbeat {} ms, election time-out {} ms, in seawall with jitter of {} ms\n{} processors; a write of 4 KiB is "
+      "synced in {:.2f} ms, 99% in {:.2f} ms\n\n",
+      nodes, heartbeat.count(), election_timeout.count(), o.asked.jitter_ms,
+      std::thread::hardware_concurrency(), ms(o.sync.median), ms(o.sync.p99));
   text += failover_table(o) + load_table(o.loads) + lease_lines(o) + "\n";
   for (const criterion& c : criteria(o))
     text += fmt::format("{} {}\n", c.met ? "[met]    " : "[NOT MET]", c.text);
@@ -145,7 +147,10 @@ std::string json_report(const outcome& o) {
   w.object([&] {
     w.member("heartbeat_ms", heartbeat.count());
     w.member("election_timeout_ms", election_timeout.count());
+    w.member("jitter_ms", o.asked.jitter_ms);
     w.member("etcd", o.etcd_version);
+    w.member("sync_p50_ms", ms(o.sync.median));
+    w.member("sync_p99_ms", ms(o.sync.p99));
     write(w, "seawall_failover", o.faults.seawall);
     write(w, "etcd_failover", o.faults.etcd);
     write(w, "seawall_load", o.loads.seawall);

@@ -9,12 +9,15 @@
 #include "faults.hpp"
 #include "judge.hpp"
 #include "options.hpp"
+#include "record.hpp"
+#include "statistics.hpp"
 
 namespace drill::election {
 
 struct outcome {
   options asked = {};
   std::string etcd_version = {};  ///< empty: there is none
+  summary sync = {};              ///< of 4 KiB on the disk of both
   failover_result faults = {};
   load_result loads = {};
   verdict leases = {};

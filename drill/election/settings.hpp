@@ -13,10 +13,6 @@ namespace drill::election {
 inline constexpr std::size_t nodes = 3;
 inline constexpr std::chrono::milliseconds heartbeat{20};
 inline constexpr std::chrono::milliseconds election_timeout{200};
-/// Of seawall: by how much replicas' time-outs differ at most, half the time-out as by default. etcd adds up to
-/// a whole time-out, which it has no option for.
-inline constexpr std::chrono::milliseconds election_jitter{100};
-
 // Of writes.
 inline constexpr std::size_t value_bytes = 100;
 inline constexpr std::size_t keys = 500;

@@ -16,14 +16,17 @@ auto parse(std::vector<std::string_view> arguments) { return parse_options(argum
 }  // namespace
 
 TEST_CASE("election drill: flags are taken with a blank or an equals sign") {
-  for (const auto& words : std::vector<std::vector<std::string_view>>{
-           {"--faults", "12", "--seed=7", "--json", "a", "--log=b", "--load-seconds", "0", "--no-etcd"},
-           {"--faults=12", "--seed", "7", "--json=a", "--log", "b", "--load-seconds=0", "--no-etcd"}}) {
+  for (const auto& words :
+       std::vector<std::vector<std::string_view>>{{"--faults", "12", "--seed=7", "--json", "a", "--log=b",
+                                                   "--load-seconds", "0", "--jitter", "200", "--no-etcd"},
+                                                  {"--faults=12", "--seed", "7", "--json=a", "--log", "b",
+                                                   "--load-seconds=0", "--jitter=200", "--no-etcd"}}) {
     const auto parsed = parse(words);
     REQUIRE(std::holds_alternative<options>(parsed));
     const auto& o = std::get<options>(parsed);
     CHECK(o.faults == 12);
     CHECK(o.seed == 7);
+    CHECK(o.jitter_ms == 200);
     CHECK(o.json_file == "a");
     CHECK(o.log_file == "b");
     CHECK(o.load_seconds == 0);

@@ -168,7 +168,7 @@ class raft_elector {
   /// A candidate from now on, if it is a member.
   void start(election_callbacks callbacks = {}) {
     teller_ = std::make_unique<detail::teller>(grants_, std::move(callbacks), [this] { replica_->told(); });
-    requests_.open();
+    replica_->open();
     asio::post(io_, [this] { replica_->begin(*network_); });
     loop_ = std::thread([this] { run(); });
   }
@@ -268,7 +268,6 @@ class raft_elector {
               detail::to_absl("raft_elector: there is no node " + std::to_string(id)));
       }
     }
-    if (!loop_.joinable()) return absl::UnavailableError("raft_elector: it was not started");
     detail::awaited_result<raft::log_index> r;
     replica_->submit(detail::change_request{.to = std::move(to), .deadline = deadline, .whom = &r});
     return r.wait();

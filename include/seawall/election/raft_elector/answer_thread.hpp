@@ -108,8 +108,11 @@ class answer_thread {
   }
   /// After it has returned the watcher does not run any more, unless it is the caller.
   void unwatch(std::uint64_t number) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    std::list<watched> ended;  // what the user's function holds ends without the lock
     std::unique_lock<core::mutex> lock(mutex_);
-    watches_.remove_if([number](const watched& w) { return w.number == number; });
+    const auto found = std::find_if(watches_.begin(), watches_.end(),
+                                    [number](const watched& w) { return w.number == number; });
+    if (found != watches_.end()) ended.splice(ended.end(), watches_, found);
     if (std::this_thread::get_id() == thread_.get_id()) return;
     poked_.wait(lock, [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return inside_ != number; });
   }

@@ -11,8 +11,11 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "seawall/core/mutex.hpp"
 #include "seawall/election/raft_elector/map_request.hpp"
 #include "seawall/election/raft_types.hpp"
 #include "seawall/status.hpp"
@@ -26,9 +29,29 @@ struct change_request {
   awaited_result<raft::log_index>* whom = nullptr;
 };
 
-/// Thread safety: none.
+/// Thread safety: `submit`, `open` and `close` from any thread, the others from one.
 class change_book {
  public:
+  /// True: somebody must `take`. Refused: whoever waits was told so before this returns.
+  [[nodiscard]] bool submit(const change_request& c) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::Status refused;
+    {
+      const core::mutex_lock lock(mutex_);
+      refused = closed_;
+      if (refused.ok()) submitted_.push_back(c);
+    }
+    if (refused.ok()) return true;
+    (*c.whom)(not_executed(std::move(refused)));
+    return false;
+  }
+  std::vector<change_request> take() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const core::mutex_lock lock(mutex_);
+    return std::exchange(submitted_, {});
+  }
+  void open() { set_closed(absl::OkStatus()); }
+  /// From now on, all are refused.
+  void close(absl::Status why) { set_closed(std::move(why)); }
+
   /// Its number. Nothing: there are too many, and whoever waits was told so.
   std::optional<std::uint64_t> add(const change_request& c) {
     if (waiting_.size() >= most) {
@@ -56,7 +79,9 @@ class change_book {
     for (const auto& [number, c] : waiting_) at = std::min(at, c.deadline);
     return at;
   }
+  /// After `close`: nobody waits any more.
   void fail_all() {
+    for (const change_request& c : take()) (void)add(c);
     while (!waiting_.empty())
       tell(waiting_.begin()->first,
            absl::UnavailableError("raft_elector: it is being destroyed; the membership may have changed"));
@@ -65,6 +90,10 @@ class change_book {
  private:
   static constexpr std::size_t most = 16;
 
+  void set_closed(absl::Status s) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const core::mutex_lock lock(mutex_);
+    closed_ = std::move(s);
+  }
   void tell(std::uint64_t number, absl::StatusOr<raft::log_index> result) {
     const auto found = waiting_.find(number);
     if (found == waiting_.end()) return;
@@ -93,6 +122,9 @@ class change_book {
 
   std::uint64_t last_ = 0;
   std::map<std::uint64_t, change_request> waiting_;
+  core::mutex mutex_;
+  std::vector<change_request> submitted_ ABSL_GUARDED_BY(mutex_);
+  absl::Status closed_ ABSL_GUARDED_BY(mutex_) = absl::UnavailableError("raft_elector: it was not started");
 };
 
 }  // namespace seawall::detail

@@ -47,13 +47,12 @@ class grant_keeper {
  public:
   grant_keeper(tenure& grants, duration patience) noexcept : grants_(grants), patience_(patience) {}
 
-  /// The grant ends here and now, if there is one; what becomes of the core's leadership, `look` says. False:
-  /// there was none.
+  /// The grant ends here and now, if there is one; what becomes of the core's leadership, the next `look`
+  /// says. False: there was none, and whoever has given it up before has his way.
   bool give_up(grant_demand how, std::string why) ABSL_LOCKS_EXCLUDED(mutex_) {
-    set_wish(how);  // first: who sees the end must see why
-    if (grants_.end(std::move(why))) return true;
-    set_wish(std::nullopt);
-    return false;
+    if (!grants_.end(std::move(why))) return false;
+    set_wish(how);
+    return true;
   }
   /// Somebody has given up, and the core has not let go yet.
   bool gives_up() const ABSL_LOCKS_EXCLUDED(mutex_) { return wish().has_value(); }
@@ -91,11 +90,10 @@ class grant_keeper {
     if (!f.leads || f.term != held_) {
       grants_.end("another replica leads, or most of them cannot be reached, or the disk has stalled");
     } else if (!f.lease || !grants_.extend(*f.lease)) {
-      // Whoever gives up has ended the grant himself, and the core keeps its lease until he has done so.
-      if (grants_.end("the lease has expired") || !gives_up()) {
-        held_ = 0;
-        return {.what = grant_demand::kind::resign};
-      }
+      held_ = 0;
+      // Whoever gives up has ended the grant himself, and says what is to be done, at this moment or later.
+      const bool expired = grants_.end("the lease has expired");
+      return {.what = expired ? grant_demand::kind::resign : grant_demand::kind::nothing};
     } else {
       return {};
     }

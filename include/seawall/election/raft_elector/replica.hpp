@@ -77,6 +77,11 @@ class raft_replica {
     compacted_ = {.index = core_.base_index(), .log_bytes = core_.log_bytes()};
   }
 
+  /// Requests are taken from now on.
+  void open() {
+    around_.requests.open();
+    changes_.open();
+  }
   /// The network is there.
   void begin(raft::transport& network) {
     network_ = &network;
@@ -93,13 +98,13 @@ class raft_replica {
     if (around_.requests.add(std::move(r), by_lease)) post([this] { take_in(); });
   }
   void submit(const change_request& c) {
-    post([this, c] { change(c); });
+    if (changes_.submit(c)) post([this] { take_changes(); });
   }
-  /// False: there was no leadership to give up.
-  bool give_up(grant_demand how, std::string why) {
-    if (!keeper_.give_up(how, std::move(why))) return false;
+  /// Nothing, if there is no leadership to give up.
+  void give_up(grant_demand how, std::string why) {
+    if (!keeper_.give_up(how, std::move(why))) return;
     around_.poke_teller();
-    return true;
+    told();  // he may have heard of it already, and what is to be done is known only now
   }
   /// The user has heard something.
   void told() {
@@ -108,7 +113,8 @@ class raft_replica {
   /// No more requests; leadership is handed over. Then `over` is called.
   void close() {
     around_.requests.close(absl::UnavailableError("replicated map: the elector is being destroyed"));
-    give_up({.what = grant_demand::kind::resign}, "the elector is being destroyed");
+    changes_.close(absl::UnavailableError("raft_elector: it is being destroyed"));
+    resign_for_good();
     post([this] {
       closing_ = true;
       settle();
@@ -312,11 +318,12 @@ class raft_replica {
     network_->send(m);
   }
 
-  void change(const change_request& c) {
-    if (const auto number = changes_.add(c)) {
-      step(raft::input::change{number_for(*number, whose::change), c.to});
-      settle();
+  void take_changes() {
+    for (const change_request& c : changes_.take()) {
+      const auto number = changes_.add(c);
+      if (number) step(raft::input::change{number_for(*number, whose::change), c.to});
     }
+    settle();
   }
 
   // After whatever has happened.
@@ -433,10 +440,12 @@ class raft_replica {
     seen_ = std::move(s);
   }
 
+  void resign_for_good() { give_up({.what = grant_demand::kind::resign}, "the elector is being destroyed"); }
   /// The user's work has stopped, and somebody else leads, or can.
   bool nothing_to_hand_over() {
-    if (keeper_.gives_up()) return false;
-    if (!leads() || !halted_by_.empty()) return true;
+    if (!leads()) return true;
+    resign_for_good();  // a grant that has begun meanwhile
+    if (keeper_.gives_up() || !around_.grants.settled()) return false;
     const instant now = boot_clock::now();
     if (!close_by_) {
       step(raft::input::resign{});

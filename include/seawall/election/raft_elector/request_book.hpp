@@ -7,7 +7,6 @@
 // are the driver's.
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -56,15 +55,14 @@ class request_book {
   void add(std::unique_ptr<map_write> w) {
     const std::uint64_t id = ++last_id_;
     note_deadline(id, w->deadline());
-    write& mine = writes_[id];
-    mine.what = std::move(w);
-    ready_.push_back(id);
+    writes_[id].what = std::move(w);
+    ready_.insert(id);
   }
   void add(std::unique_ptr<map_read> r) {
     const std::uint64_t id = ++last_id_;
     note_deadline(id, r->deadline());
-    reads_[id] = std::move(r);
-    ready_reads_.push_back(id);
+    reads_[id].what = std::move(r);
+    ready_reads_.insert(id);
   }
 
   /// All that may be sent now. `own`: to this replica's core, which answers each of them once; else to
@@ -73,7 +71,7 @@ class request_book {
     std::vector<request_to_send> out;
     if (now < paused_until_) return out;
     take_reads(now, own, out);
-    drop_settled(ready_);
+    for (const std::uint64_t id : std::exchange(again_, {})) send_write(id, now, own, out);
     if (ready_.empty() || opening_) return out;
     if (session_ == 0) {
       const map_command open{.what = map_command::kind::open_session,
@@ -81,7 +79,16 @@ class request_book {
       opening_ = send({.what = sent::kind::open}, encode(open), now, own, out);
       return out;
     }
-    take_writes(now, own, out);
+    // No more than a session can tell apart.
+    while (!ready_.empty() && last_sequence_ + 1 - oldest() < map_session_window) {
+      const std::uint64_t id = *ready_.begin();
+      ready_.erase(ready_.begin());
+      map_command& c = writes_.at(id).what->what;
+      c.session = session_;
+      c.sequence = ++last_sequence_;
+      by_sequence_[{c.session, c.sequence}] = id;
+      send_write(id, now, own, out);
+    }
     return out;
   }
 
@@ -110,10 +117,13 @@ class request_book {
         under_way_.erase(found);
         break;
       case sent::kind::read: {
-        std::vector<std::uint64_t> ids = std::move(found->second.reads);
+        for (const std::uint64_t id : found->second.reads) {
+          const auto r = reads_.find(id);
+          if (r == reads_.end()) continue;
+          r->second.awaits = index;
+          awaiting_.insert({index, id});
+        }
         under_way_.erase(found);
-        std::vector<std::uint64_t>& waiting = awaiting_[index];
-        waiting.insert(waiting.end(), ids.begin(), ids.end());
         break;
       }
       case sent::kind::write:
@@ -129,8 +139,9 @@ class request_book {
   /// Serves the reads that may see the map as it is.
   void serve(const replicated_map& map) {
     while (!awaiting_.empty() && awaiting_.begin()->first <= map.index()) {
-      for (const std::uint64_t id : awaiting_.begin()->second) serve(id, map);
-      awaiting_.erase(awaiting_.begin());
+      const std::uint64_t id = awaiting_.begin()->second;
+      reads_.at(id).what->serve(map);
+      finish_read(id, absl::OkStatus());
     }
   }
 
@@ -152,7 +163,7 @@ class request_book {
     while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
       const std::uint64_t id = deadlines_.begin()->second;
       if (writes_.contains(id)) {
-        finish_write(id, out_of_time(writes_[id].sendings));
+        finish_write(id, out_of_time(writes_.at(id).sendings));
       } else {
         finish_read(id,
                     absl::DeadlineExceededError("replicated map: no answer of a leader before the deadline"));
@@ -170,8 +181,7 @@ class request_book {
     while (!sent_elsewhere_.empty() && !under_way_.contains(sent_elsewhere_.front().second))
       sent_elsewhere_.pop_front();
     if (!sent_elsewhere_.empty()) at = std::min(at, sent_elsewhere_.front().first + options_.repeat_after);
-    drop_settled(ready_);
-    const bool something = !ready_.empty() || !ready_reads_.empty();
+    const bool something = !ready_.empty() || !again_.empty() || !ready_reads_.empty();
     return something && paused_until_ != instant() ? std::min(at, paused_until_) : at;
   }
   /// All that is there, for one reason.
@@ -191,6 +201,10 @@ class request_book {
     std::unique_ptr<map_write> what;
     std::uint32_t sendings = 0;  // in its session
     std::uint64_t ticket = 0;    // of the last one
+  };
+  struct read {
+    std::unique_ptr<map_read> what;
+    raft::log_index awaits = 0;  // what the map must have come to, if that is known
   };
   struct sent {
     enum class kind : std::uint8_t { open, write, read };
@@ -218,38 +232,35 @@ class request_book {
 
   // All that wait share one look at who leads: it begins after all of them.
   void take_reads(instant now, bool own, std::vector<request_to_send>& out) {
-    std::erase_if(ready_reads_, [this](std::uint64_t id) { return !reads_.contains(id); });
     if (ready_reads_.empty()) return;
-    send({.what = sent::kind::read, .reads = std::exchange(ready_reads_, {})}, {}, now, own, out);
+    send({.what = sent::kind::read, .reads = {ready_reads_.begin(), ready_reads_.end()}}, {}, now, own, out);
+    ready_reads_.clear();
   }
 
-  void take_writes(instant now, bool own, std::vector<request_to_send>& out) {
-    for (; !ready_.empty(); ready_.pop_front()) {
-      const auto found = writes_.find(ready_.front());
-      if (found == writes_.end()) continue;
-      map_command& c = found->second.what->what;
-      const auto first = by_sequence_.lower_bound({session_, 0});
-      const std::uint64_t oldest = first == by_sequence_.end() ? last_sequence_ + 1 : first->first.second;
-      if (c.session != session_) {
-        if (last_sequence_ + 1 - oldest >= map_session_window) return;
-        c.session = session_;
-        c.sequence = ++last_sequence_;
-        by_sequence_[{c.session, c.sequence}] = found->first;
-      }
-      c.awaited = std::min(oldest, c.sequence);
-      if (found->second.sendings++ > 0) ++repeats_;
-      found->second.ticket = send({.what = sent::kind::write, .id = found->first}, encode(c), now, own, out);
-    }
+  /// Of this session's: the first that has no answer yet.
+  std::uint64_t oldest() const {
+    const auto first = by_sequence_.lower_bound({session_, 0});
+    return first == by_sequence_.end() ? last_sequence_ + 1 : first->first.second;
+  }
+  /// One of an earlier session stays in it, and is told that it has expired: in another session it could be done twice.
+  void send_write(std::uint64_t id, instant now, bool own, std::vector<request_to_send>& out) {
+    write& w = writes_.at(id);
+    map_command& c = w.what->what;
+    if (c.session == session_) c.awaited = std::min(oldest(), c.sequence);
+    if (w.sendings++ > 0) ++repeats_;
+    w.ticket = send({.what = sent::kind::write, .id = id}, encode(c), now, own, out);
   }
 
   void send_again(table::iterator s) {
     switch (s->second.what) {
       case sent::kind::open: opening_.reset(); break;
       case sent::kind::write:
-        if (writes_.contains(s->second.id)) ready_.push_back(s->second.id);
+        if (writes_.contains(s->second.id)) again_.insert(s->second.id);
         break;
       case sent::kind::read:
-        ready_reads_.insert(ready_reads_.end(), s->second.reads.begin(), s->second.reads.end());
+        for (const std::uint64_t id : s->second.reads) {
+          if (reads_.contains(id)) ready_reads_.insert(id);
+        }
         break;
     }
     under_way_.erase(s);
@@ -257,8 +268,7 @@ class request_book {
 
   void answered(std::uint64_t id, const map_answer& a) {
     refusals_ = 0;
-    write& w = writes_[id];
-    assert(w.what != nullptr);
+    write& w = writes_.at(id);
     switch (a.how) {
       case map_outcome::done:
       case map_outcome::conflict: w.what->answer(a); return finish_write(id, absl::OkStatus());
@@ -277,9 +287,10 @@ class request_book {
   void begin_anew(std::uint64_t id, write& w) {
     by_sequence_.erase({w.what->what.session, w.what->what.sequence});
     under_way_.erase(w.ticket);
+    again_.erase(id);
     w.what->what.session = 0;
     w.sendings = 0;
-    ready_.push_back(id);
+    ready_.insert(id);
   }
 
   void finish_write(std::uint64_t id, absl::Status s) {
@@ -289,20 +300,19 @@ class request_book {
     if (w.what.session != 0) by_sequence_.erase({w.what.session, w.what.sequence});
     deadlines_.erase({w.deadline(), id});
     under_way_.erase(found->second.ticket);
+    ready_.erase(id);
+    again_.erase(id);
     settled_.push_back(std::move(found->second.what));
     writes_.erase(found);
   }
-  void serve(std::uint64_t id, const replicated_map& map) {
-    const auto found = reads_.find(id);
-    if (found == reads_.end()) return;
-    found->second->serve(map);
-    finish_read(id, absl::OkStatus());
-  }
   void finish_read(std::uint64_t id, absl::Status s) {
     const auto found = reads_.find(id);
-    if (!s.ok()) found->second->fail(std::move(s));
-    deadlines_.erase({found->second->deadline(), id});
-    settled_.push_back(std::move(found->second));
+    read& r = found->second;
+    if (!s.ok()) r.what->fail(std::move(s));
+    deadlines_.erase({r.what->deadline(), id});
+    ready_reads_.erase(id);
+    awaiting_.erase({r.awaits, id});
+    settled_.push_back(std::move(r.what));
     reads_.erase(found);
   }
 
@@ -311,10 +321,6 @@ class request_book {
       return not_executed(absl::DeadlineExceededError("replicated map: nobody has led before the deadline"));
     return absl::DeadlineExceededError(
         "replicated map: no answer before the deadline; it may have been done, or be done yet");
-  }
-
-  void drop_settled(std::deque<std::uint64_t>& ids) {
-    while (!ids.empty() && !writes_.contains(ids.front())) ids.pop_front();
   }
 
   const request_book_options options_;
@@ -329,15 +335,17 @@ class request_book {
   std::uint64_t last_ticket_;
   std::uint64_t repeats_ = 0;
   std::unordered_map<std::uint64_t, write> writes_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<map_read>> reads_;
+  std::unordered_map<std::uint64_t, read> reads_;
   std::set<std::pair<instant, std::uint64_t>> deadlines_;
 
-  std::deque<std::uint64_t> ready_;  // writes, some of them settled meanwhile
-  std::vector<std::uint64_t> ready_reads_;
-  table under_way_;                                               // by ticket
+  // Nothing is left here of a request that was settled: where nobody leads, nobody else would clear it away.
+  std::set<std::uint64_t> ready_;  // writes that are in no session yet, the oldest first
+  std::set<std::uint64_t> again_;  // ... that were sent, and are to be sent again
+  std::set<std::uint64_t> ready_reads_;
+  std::set<std::pair<raft::log_index, std::uint64_t>>
+      awaiting_;     // reads that wait for the map to come so far
+  table under_way_;  // by ticket
   std::deque<std::pair<instant, std::uint64_t>> sent_elsewhere_;  // tickets, the oldest first
-  std::map<raft::log_index, std::vector<std::uint64_t>>
-      awaiting_;  // reads, by what the map must have come to
 
   std::uint64_t session_ = 0;
   std::optional<std::uint64_t> opening_;  // its ticket

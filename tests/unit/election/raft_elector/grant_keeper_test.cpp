@@ -214,3 +214,20 @@ TEST_CASE("grant_keeper: who has given up and does not lead any more is not made
   CHECK(s.look() == kind::nothing);
   CHECK(s.grants.current());
 }
+
+TEST_CASE("grant_keeper: who gives up again has his first way, and his loss is still taken in before") {
+  setting s;
+  s.lead();
+  s.look();
+  s.tell();
+  CHECK(s.keeper.give_up({.what = kind::transfer, .to = 3}, "transferred"));
+  CHECK_FALSE(s.keeper.give_up({.what = kind::resign}, "resigned"));
+  CHECK(s.keeper.gives_up());
+  CHECK(s.look() == kind::nothing);
+  CHECK_FALSE(s.keeper.give_up({.what = kind::resign}, "resigned"));
+  s.lead();
+  CHECK(s.look() == kind::nothing);
+  s.tell();
+  CHECK(s.told.back() == "lost: transferred");
+  CHECK(s.look() == kind::transfer);
+}

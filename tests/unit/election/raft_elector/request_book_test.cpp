@@ -347,3 +347,78 @@ TEST_CASE("request_book: all fail for one reason, and nothing is left") {
   CHECK(s.take(true).empty());
   CHECK(s.book.wake_at() == instant::never());
 }
+
+TEST_CASE("request_book: what is sent again does not wait for those that wait for it") {
+  setting s;
+  s.open();
+  for (std::uint64_t i = 0; i < map_session_window + 10; ++i) s.put("k");
+  const auto first = s.take(false);
+  CHECK(first.size() == map_session_window);
+  s.book.leader_changed();
+  const auto again = s.take(false);
+  REQUIRE(again.size() == map_session_window);
+  for (std::size_t i = 0; i < again.size(); ++i) CHECK(again[i].command == first[i].command);
+  CHECK(s.book.repeats() == map_session_window);
+}
+
+TEST_CASE(
+    "request_book: what may have been done in a session that has expired is not done again in the next one") {
+  setting s;
+  s.open();
+  s.put("other");
+  const auto other = s.take(false);
+  s.put("done");
+  const auto done = s.take(false);
+  const auto late = s.map.apply(s.map.index() + 1, done[0].command);  // the book's map does not know yet
+  REQUIRE(late.answer.how == map_outcome::done);
+  s.commit(encode(map_command{.what = map_command::kind::open_session, .max_sessions = 1}));  // pushes it out
+  s.book.leader_changed();
+  s.commit(other[0].command);
+  CHECK(s.book.session() == 0);
+  const auto again = s.take(false);
+  REQUIRE(again.size() == 2);
+  CHECK(parse_map_command(again[0].command)->key == "done");
+  CHECK(parse_map_command(again[0].command)->session == 1);
+  CHECK(parse_map_command(again[1].command)->what == map_command::kind::open_session);
+  s.commit(again[1]);
+  CHECK(s.book.session() > 1);
+  s.commit(again[0]);
+  s.tell();
+  CHECK(s.told == words{"done: UNKNOWN"});
+  CHECK(s.map.get("done")->revision == late.answer.revision);
+}
+
+TEST_CASE("request_book: a write whose session has expired while it waits to be sent again is sent once") {
+  setting s;
+  s.open();
+  s.put("a");
+  const auto out = s.take(false);
+  s.book.leader_changed();
+  s.commit(encode(map_command{.what = map_command::kind::open_session, .max_sessions = 1}));
+  s.commit(out[0].command);
+  s.commit(s.take(true)[0]);
+  const auto again = s.take(true);
+  REQUIRE(again.size() == 1);
+  s.commit(again[0]);
+  CHECK(s.take(true).empty());
+  s.tell();
+  CHECK(s.told == words{"a: done " + std::to_string(s.map.index())});
+}
+
+TEST_CASE("request_book: an old session's command stays one that leaders take") {
+  setting s;
+  s.open();
+  for (std::uint64_t i = 0; i < map_session_window - 1; ++i) s.put("k");
+  for (const request_to_send& r : s.take(true)) s.commit(r);
+  s.put("a");
+  s.put("b");
+  const auto out = s.take(false);
+  s.book.leader_changed();
+  s.commit(encode(map_command{.what = map_command::kind::open_session, .max_sessions = 1}));
+  s.commit(out[0].command);
+  const auto again = s.take(false);
+  REQUIRE(again.size() == 2);
+  s.commit(again[1]);
+  s.book.leader_changed();
+  for (const request_to_send& r : s.take(false)) CHECK(parse_map_command(r.command));
+}

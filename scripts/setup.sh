@@ -102,7 +102,7 @@ seawall_boost_package() {
   fi
 }
 
-# seawall_setup build|test|drill|bench
+# seawall_setup build|test|drill|election-drill|bench
 seawall_setup() {
   if command -v apt-get >/dev/null 2>&1 && command -v dpkg-query >/dev/null 2>&1; then
     local packages=(cmake ninja-build pkg-config libabsl-dev libfmt-dev libc6-dev)
@@ -115,6 +115,11 @@ seawall_setup() {
         seawall_install_servers redis-server=redis-server.service etcd-server=etcd.service
         ;;
       drill) packages+=(libcpp-httplib-dev) ;;
+      election-drill)
+        packages+=(libcpp-httplib-dev libasio-dev libssl-dev libgrpc++-dev protobuf-compiler protobuf-compiler-grpc
+          libprotobuf-dev)
+        seawall_install_servers etcd-server=etcd.service
+        ;;
       bench) packages+=(python3 libbenchmark-dev) ;;
     esac
     seawall_install_debs "${packages[@]}"
@@ -129,6 +134,7 @@ seawall_setup() {
     case "$1" in
       test) formulae+=(doctest cpp-httplib ccache curl grpc protobuf asio boost hiredis redis nlohmann-json etcd openssl@3) ;;
       drill) formulae+=(cpp-httplib) ;;
+      election-drill) formulae+=(cpp-httplib asio openssl@3 grpc protobuf etcd) ;;
       bench) formulae+=(google-benchmark) ;;
     esac
     for formula in "${formulae[@]}"; do

@@ -49,6 +49,11 @@ struct siege {
   pair members;
 };
 
+// In OpenSSL's words, which change from release to release.
+std::string verdict(long code) {
+  return std::string("its certificate: ") + X509_verify_cert_error_string(code);
+}
+
 // Whoever gets that far says hello as member 3, and sends messages that would be believed.
 void try_to_be_heard(tls_stranger& s) {
   s.say(hello(3, 1) + frame(command(3, 1, 10)) + frame(heartbeat(3, 1)));
@@ -61,25 +66,29 @@ TEST_CASE("intruders: without a certificate, of another CA, expired, not valid y
   struct row {
     const char* who;
     tls_options tls;
-    const char* refusal;
+    std::string refusal;
   };
   const row table[] = {
-      {"no certificate", {.ca = s.ca.pem()}, "peer did not return a certificate"},
-      {"another CA", other.tls({.names = identity_of(3)}),
-       "its certificate: self-signed certificate in certificate chain"},
+      {"no certificate", {.ca = s.ca.pem()}, ""},
+      {"another CA", other.tls({.names = identity_of(3)}), "its certificate: "},
       {"expired", s.ca.tls({.names = identity_of(3), .from_seconds = -7200, .to_seconds = -60}),
-       "its certificate: certificate has expired"},
+       verdict(X509_V_ERR_CERT_HAS_EXPIRED)},
       {"not valid yet", s.ca.tls({.names = identity_of(3), .from_seconds = 60}),
-       "its certificate: certificate is not yet valid"},
+       verdict(X509_V_ERR_CERT_NOT_YET_VALID)},
       {"not for clients", s.ca.tls({.names = identity_of(3), .usage = "serverAuth"}),
-       "its certificate: unsuitable certificate purpose"},
+       verdict(X509_V_ERR_INVALID_PURPOSE)},
       {"right CA, no member", s.ca.tls({.names = "DNS:node-4.example"}), "its certificate is no member's"},
       {"right CA, no name", s.ca.tls({}), "its certificate is no member's"},
       {"a name that only begins so", s.ca.tls({.names = "DNS:node-3.example.attacker"}),
        "its certificate is no member's"},
       {"a wildcard", s.ca.tls({.names = "DNS:*.example"}), "its certificate is no member's"},
       {"the name as a URI", s.ca.tls({.names = "URI:node-3.example"}), "its certificate is no member's"},
+      {"two members' names", s.ca.tls({.names = identity_of(2) + "," + identity_of(3)}),
+       "its certificate is no member's"},
   };
+  // Nothing else is wrong with them.
+  tls_stranger right(s.port(), s.ca.tls({.names = identity_of(3)}));
+  CHECK(right.say(hello(3, 1)).hear(welcome(1, 3).size()) == welcome(1, 3));
   std::uint64_t refused = 0;
   for (const row& r : table) {
     CAPTURE(std::string(r.who));
@@ -87,8 +96,9 @@ TEST_CASE("intruders: without a certificate, of another CA, expired, not valid y
     try_to_be_heard(t);
     REQUIRE(s.refusals_are(++refused));
     CAPTURE(s.last_refusal());
-    CHECK(s.last_refusal().find(r.refusal) == 0);
+    CHECK(s.last_refusal().starts_with(r.refusal));
   }
+  CHECK(s.members.a.about(3).received_messages == 0);
   s.check_undisturbed();
 }
 
@@ -127,11 +137,20 @@ TEST_CASE("intruders: a member that says it is another one, or calls another one
 
 TEST_CASE("intruders: TLS 1.2, though with a member's certificate") {
   siege s;
-  tls_stranger t(s.port(), s.ca.tls({.names = identity_of(3)}), TLS1_2_VERSION);
+  const tls_options third = s.ca.tls({.names = identity_of(3)});
+  tls_stranger t(s.port(), third, TLS1_2_VERSION);
   CHECK(t.over());
   REQUIRE(s.refusals_are(1));
-  CHECK(s.last_refusal().find("unsupported protocol") == 0);
+  tls_stranger newer(s.port(), third, TLS1_3_VERSION);
+  CHECK_FALSE(newer.over());
   s.check_undisturbed();
+}
+
+TEST_CASE("intruders: nobody is given a session to resume, in which no certificate would be shown") {
+  siege s;
+  tls_stranger t(s.port(), s.ca.tls({.names = identity_of(3)}));
+  CHECK(t.say(hello(3, 1)).hear(welcome(1, 3).size()) == welcome(1, 3));
+  CHECK_FALSE(t.may_resume());
 }
 
 TEST_CASE("intruders: plain bytes at a door that wants TLS") {
@@ -213,8 +232,8 @@ TEST_CASE("intruders: a member that sends what no member sends is hung up on, an
   const row table[] = {
       {frame(spoofed), "message: from is 2; must be the peer, 3"},
       {frame(misdirected), "message: to is 2; must be this member, 1"},
-      {unknown, "message: kind is 99; must be at most 8"},
-      {hello(3, 1), "message: kind is 128; must be at most 8, or 130"},
+      {unknown, "message: kind is 99; must be at most 10"},
+      {hello(3, 1), "message: kind is 128; must be at most 10, or 130"},
       {std::string("\x01\x00\x10\x00", 4),
        "message: length is 1048577; must be at least 1 and at most 1048576"},
       {std::string("\xff\xff\xff\xff", 4),
@@ -302,16 +321,19 @@ TEST_CASE("intruders: who answers in a member's place is told nothing") {
   struct row {
     const char* who;
     tls_options tls;
-    const char* error;
+    std::string error;
   };
   const row table[] = {
-      {"of another CA", other.tls({.names = identity_of(2)}),
-       "its certificate: unable to get local issuer certificate"},
+      {"of another CA", other.tls({.names = identity_of(2)}), "its certificate: "},
       {"expired", ca.tls({.names = identity_of(2), .from_seconds = -7200, .to_seconds = -60}),
-       "its certificate: certificate has expired"},
+       verdict(X509_V_ERR_CERT_HAS_EXPIRED)},
+      {"not for servers", ca.tls({.names = identity_of(2), .usage = "clientAuth"}),
+       verdict(X509_V_ERR_INVALID_PURPOSE)},
       {"no member", ca.tls({.names = "DNS:node-4.example"}),
        "its certificate is not that of DNS:node-2.example"},
       {"another member", ca.tls({.names = identity_of(3)}),
+       "its certificate is not that of DNS:node-2.example"},
+      {"two members' names", ca.tls({.names = identity_of(2) + "," + identity_of(3)}),
        "its certificate is not that of DNS:node-2.example"},
   };
   for (const row& r : table) {
@@ -322,7 +344,7 @@ TEST_CASE("intruders: who answers in a member's place is told nothing") {
                   {.id = 3, .host = "127.0.0.1", .port = 1, .identity = identity_of(3)}});
     a->send(command(1, 2, 100));
     CHECK(f.hear(welcome(2, 1)) == 0);
-    CHECK(eventually([&] { return a.about(2).last_failure.find(r.error) == 0; }));
+    CHECK(eventually([&] { return a.about(2).last_failure.starts_with(r.error); }));
     CHECK(a.about(2).connections == 0);
     CHECK(a.about(2).sent_messages == 0);
   }

@@ -44,6 +44,8 @@ TEST_CASE("transport options: bad ones are refused with field, value and range")
        "must be at least 1 and at most 64"},
       {[](auto& o) { o.handshakes_per_second = 0; }, "handshakes_per_second", "0",
        "must be at least 1 and at most 1000000"},
+      {[](auto& o) { o.handshakes_per_second_of_all = 0; }, "handshakes_per_second_of_all", "0",
+       "must be at least 1 and at most 1000000"},
       {[](auto& o) { o.stale_after = 0s; }, "stale_after", "0s", "must be at least 1ms and at most 1h"},
       {[](auto& o) { o.handshake_timeout = 2min; }, "handshake_timeout", "2min",
        "must be at least 10ms and at most 1min"},

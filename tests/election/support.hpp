@@ -167,8 +167,10 @@ inline std::string frame(const message& m, const codec_options& codec = {}) {
 /// Somebody with a socket. No function throws; what does not work any more is `over`.
 class stranger {
  public:
-  explicit stranger(std::uint16_t port) {
+  explicit stranger(std::uint16_t port, const asio::ip::address& from = asio::ip::address_v4::loopback()) {
     asio::error_code ec;
+    socket_.open(tcp::v4(), ec);
+    socket_.bind({from, 0}, ec);
     socket_.connect({asio::ip::address_v4::loopback(), port}, ec);
     over_ = bool(ec);
   }
@@ -187,6 +189,15 @@ class stranger {
     while (!ec) socket_.read_some(asio::buffer(bytes), ec);
     over_ = true;
     return true;
+  }
+  /// Looks, and does not wait.
+  bool is_still_connected() {
+    asio::error_code ec;
+    char byte = 0;
+    socket_.non_blocking(true);
+    socket_.read_some(asio::buffer(&byte, 1), ec);
+    socket_.non_blocking(false);
+    return ec == asio::error::would_block;
   }
   tcp::socket& socket() { return socket_; }
 
@@ -226,6 +237,10 @@ class tls_stranger {
     if (!over_) asio::read(*stream_, asio::buffer(bytes), ec);
     over_ = over_ || ec;
     return over_ ? "" : bytes;
+  }
+  /// Of what has been said so far.
+  bool may_resume() const {
+    return SSL_SESSION_is_resumable(SSL_get0_session(stream_->native_handle())) == 1;
   }
   bool is_hung_up_on() {
     asio::error_code ec;

@@ -147,8 +147,12 @@ class etcd_cluster {
     ::waitpid(m.pid, nullptr, 0);
     m.pid = -1;
   }
-  /// Stands still with all its connections open.
-  void suspend(std::size_t i = 0) { ::kill(members_[i].pid, SIGSTOP); }
+  /// Stands still, when this returns, with all its connections open.
+  void suspend(std::size_t i = 0) {
+    ::kill(members_[i].pid, SIGSTOP);
+    siginfo_t ignored;
+    ::waitid(P_PID, static_cast<id_t>(members_[i].pid), &ignored, WSTOPPED | WEXITED | WNOWAIT);
+  }
   void resume(std::size_t i = 0) { ::kill(members_[i].pid, SIGCONT); }
   /// Again, on the same ports, with what it had on disk.
   void restart(std::size_t i = 0) {

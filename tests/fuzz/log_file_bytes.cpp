@@ -11,6 +11,7 @@
 
 #include "../unit/election/log_file/support.hpp"
 #include "must.hpp"
+#include "seawall/core/crc32c.hpp"
 #include <fuzzer/FuzzedDataProvider.h>
 
 using namespace log_test;
@@ -42,14 +43,14 @@ void correct_header(std::string& file, std::size_t offset) {
   std::string where, sum;
   wal::put(where, std::uint64_t{offset});
   const std::string bytes = file.substr(offset, sector - 4);
-  wal::put(sum, wal::crc32c(bytes, wal::crc32c(where)));
+  wal::put(sum, seawall::core::crc32c(bytes, seawall::core::crc32c(where)));
   file.replace(offset + sector - 4, 4, sum);
 }
 
 void correct_block(std::string& file, std::size_t offset) {
   std::string where, sum;
   wal::put(where, std::uint64_t{offset / sector});
-  wal::put(sum, wal::crc32c(file.substr(offset + 4, sector - 4), wal::crc32c(where)));
+  wal::put(sum, seawall::core::crc32c(file.substr(offset + 4, sector - 4), seawall::core::crc32c(where)));
   file.replace(offset, 4, sum);
 }
 

@@ -72,7 +72,7 @@ class source {
 /// Some that are right, most that are nearly so.
 message any_message(source s) {
   message m;
-  m.kind = static_cast<message_kind>(s.byte() % 10);
+  m.kind = static_cast<message_kind>(s.byte() % 12);
   m.from = s.number();
   m.to = s.number();
   m.term = s.number();

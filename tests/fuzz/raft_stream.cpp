@@ -10,6 +10,8 @@
 #include <string_view>
 
 #include "must.hpp"
+#include "seawall/core/crc32c.hpp"
+#include "seawall/election/raft_codec.hpp"
 #include "seawall/election/transport/frame_reader.hpp"
 #include "seawall/election/transport/greeting.hpp"
 

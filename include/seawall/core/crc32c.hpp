@@ -2,8 +2,9 @@
 #ifndef SEAWALL_CORE_CRC32C_HPP
 #define SEAWALL_CORE_CRC32C_HPP
 
-// CRC-32C (Castagnoli), the checksum of iSCSI and ext4: finds what went wrong by accident, not what was done on purpose.
-// In portable code, eight bytes a step; no processor's own instruction, which would need a look at the processor first.
+// CRC-32C (Castagnoli), the checksum of iSCSI and ext4: finds what went wrong by accident, not what was done
+// on purpose. In portable code, eight bytes a step; no processor's own instruction, which would need a look
+// at the processor first. Abseil has one from 2023 on, Debian 12's has none.
 
 #include <array>
 #include <cstddef>
@@ -35,12 +36,13 @@ inline constexpr auto crc32c_table = crc32c_tables();
 }  // namespace detail
 
 /// RFC 3720, 12.1. `so_far`: of the bytes before these.
-/// Cost: 8 KiB of constants; under a nanosecond a byte. Source: Kounavis, Berry, "Novel Table Lookup-Based Algorithms for
-/// High-Performance CRC Generation", IEEE Transactions on Computers 2008.
+///
+/// Cost: 8 KiB of constants; under a nanosecond a byte. Source: Kounavis, Berry, "Novel Table Lookup-Based
+/// Algorithms for High-Performance CRC Generation", IEEE Transactions on Computers 2008.
 constexpr std::uint32_t crc32c(std::string_view bytes, std::uint32_t so_far = 0) noexcept {
   constexpr auto& table = detail::crc32c_table;
-  const auto byte = [&](std::size_t i) {
-    return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i]));
+  const auto byte = [start = bytes.data()](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(start[i]));
   };
   std::uint32_t crc = ~so_far;
   std::size_t i = 0;

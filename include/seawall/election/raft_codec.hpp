@@ -358,6 +358,18 @@ inline std::size_t payload_bytes(const message& m) noexcept {
   return sum;
 }
 
+/// At least as many bytes as the frame has, and few more: to make room at once.
+inline std::size_t most_frame_bytes(const message& m) noexcept {
+  const auto ids = [](const membership& list) {
+    return 2 * sizeof(std::uint32_t) + (list.voters.size() + list.learners.size()) * sizeof(node_id);
+  };
+  std::size_t sum = length_bytes + 3 + (3 + numbers.size()) * sizeof(std::uint64_t) + ids(m.members) +
+                    2 * sizeof(std::uint32_t) + m.bytes.size() + checksum_bytes;
+  for (const entry& e : m.entries)
+    sum += sizeof(std::uint64_t) + 1 + ids(e.members) + sizeof(std::uint32_t) + e.command.size();
+  return sum;
+}
+
 }  // namespace detail
 
 /// What must hold for every message, whether it is to be sent or has come.

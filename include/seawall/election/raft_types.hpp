@@ -34,7 +34,7 @@ struct membership {
 enum class entry_kind : std::uint8_t {
   nothing,  ///< a leader's first: commits what earlier terms have left
   command,  ///< for the state machine
-  members,  ///< a membership, in force from when it is appended
+  members,  ///< a membership, in force from when it is appended; the very first entry of a log is one
 };
 
 struct entry {

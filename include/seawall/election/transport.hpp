@@ -6,8 +6,11 @@
 // itself. Unreliable on purpose, as Raft repeats: what cannot be sent is dropped and counted. Knows nothing of Raft but how a
 // message looks. CMake: component `election`, target `seawall::election` (standalone Asio, OpenSSL 3; with exceptions only).
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +33,7 @@
 #include "seawall/time.hpp"
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/error.hpp>
 #include <asio/error_code.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/address.hpp>
@@ -53,6 +57,7 @@ class entrance : public std::enable_shared_from_this<entrance> {
     const core::mutex_lock lock(mutex_);
     asio::error_code ec;
     acceptor_.open(at.protocol(), ec);
+    if (!ec) keep_from_children(acceptor_.native_handle());
     if (!ec) acceptor_.set_option(asio::ip::tcp::acceptor::reuse_address(true), ec);
     if (!ec) acceptor_.bind(at, ec);
     if (!ec) acceptor_.listen(asio::socket_base::max_listen_connections, ec);
@@ -66,9 +71,8 @@ class entrance : public std::enable_shared_from_this<entrance> {
     if (!acceptor_.is_open()) return;
     acceptor_.async_accept(
         [self = shared_from_this()](const asio::error_code& ec, asio::ip::tcp::socket socket) {
-          if (!ec) host::receive(self->hub_, std::move(socket));
-          // Out of descriptors, for one: nothing that haste would help.
-          ec ? self->receive_later() : self->receive();
+          // Out of descriptors or memory, for one: nothing that haste would help.
+          self->take(ec, std::move(socket)) ? self->receive() : self->receive_later();
         });
   }
   void close() ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -79,6 +83,20 @@ class entrance : public std::enable_shared_from_this<entrance> {
   }
 
  private:
+  bool take(const asio::error_code& ec, asio::ip::tcp::socket socket) {
+    std::string why = ec ? ec.message() : "";
+    try {
+      if (!ec) host::receive(hub_, std::move(socket));
+    } catch (const std::exception& e) {
+      why = e.what();
+    }
+    if (why.empty()) return true;
+    if (ec != asio::error::operation_aborted) {  // it was closed
+      hub_->accept_failures.add();
+      hub_->last_refusal.say(why);
+    }
+    return false;
+  }
   void receive_later() ABSL_LOCKS_EXCLUDED(mutex_) {
     const core::mutex_lock lock(mutex_);
     if (!acceptor_.is_open()) return;
@@ -143,6 +161,8 @@ class transport {
   /// To the peer that it names, if there is room for it; no news of what has become of it.
   void send(const message& m) {
     std::string frame;
+    frame.reserve(
+        std::min<std::size_t>(detail::most_frame_bytes(m), length_bytes + hub_->codec.max_message_bytes));
     if (const auto error =
             m.from != hub_->options.self
                 ? detail::bad("from", m.from, "must be this member, " + to_text(hub_->options.self))
@@ -203,6 +223,7 @@ class transport {
     s.refused = hub_->refused.get();
     s.turned_away = hub_->turned_away.get();
     s.pushed_out = hub_->pushed_out.get();
+    s.accept_failures = hub_->accept_failures.get();
     s.unsendable = hub_->unsendable.get();
     s.unknown_peer = hub_->unknown_peer.get();
     s.last_refusal = hub_->last_refusal.text();

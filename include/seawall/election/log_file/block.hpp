@@ -22,8 +22,8 @@
 #include <utility>
 #include <vector>
 
+#include "seawall/core/crc32c.hpp"
 #include "seawall/election/log_file/bytes.hpp"
-#include "seawall/election/log_file/crc32c.hpp"
 
 namespace seawall::raft::wal {
 
@@ -56,7 +56,7 @@ inline std::uint32_t batch_sum(std::uint32_t before, std::uint64_t batch, std::s
   std::string front;
   put(front, before);
   put(front, batch);
-  return crc32c(payload, crc32c(front));
+  return core::crc32c(payload, core::crc32c(front));
 }
 
 /// How many blocks of data a payload takes; there is at least one.
@@ -80,7 +80,7 @@ inline std::string make_block(const block_header& h, std::uint64_t position, std
   put(where, position);
   std::string block;
   block.reserve(block_bytes);
-  put(block, crc32c(rest, crc32c(where)));
+  put(block, core::crc32c(rest, core::crc32c(where)));
   return block.append(rest);
 }
 
@@ -99,7 +99,7 @@ inline std::optional<block_header> parse_block(std::string_view block, std::uint
     return std::nullopt;
   std::string where;
   put(where, position);
-  if (crc != crc32c(block.substr(sizeof crc), crc32c(where))) return std::nullopt;
+  if (crc != core::crc32c(block.substr(sizeof crc), core::crc32c(where))) return std::nullopt;
   return h;
 }
 

@@ -45,6 +45,43 @@ auto uninterrupted(Call&& call) {
   }
 }
 
+inline constexpr std::size_t most_at_once = std::size_t{1} << 30U;  // Linux stops at 2 GiB less a page
+
+/// Writes all of `bytes`, however little of them `pwrite(from, count, at)` takes at once.
+template <class Pwrite>
+absl::Status write_all(const std::string& path, std::uint64_t offset, std::string_view bytes,
+                       Pwrite&& pwrite) {
+  while (!bytes.empty()) {
+    const auto n =
+        uninterrupted([&] { return pwrite(bytes.data(), std::min(bytes.size(), most_at_once), offset); });
+    if (n < 0) return system_error("write", path, errno);
+    // POSIX does not say what that would mean; a full device is what it has meant.
+    if (n == 0) return system_error("write", path, ENOSPC);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+  return absl::OkStatus();
+}
+
+/// Exactly `size` bytes, however few `pread(into, count, at)` gives at once.
+template <class Pread>
+absl::StatusOr<std::string> read_all(const std::string& path, std::uint64_t offset, std::size_t size,
+                                     Pread&& pread) {
+  std::string bytes(size, '\0');
+  std::size_t done = 0;
+  while (done < size) {
+    const auto n = uninterrupted(
+        [&] { return pread(bytes.data() + done, std::min(size - done, most_at_once), offset + done); });
+    if (n < 0) return system_error("read", path, errno);
+    if (n == 0) {
+      const std::string what = "read " + path + ": it ends at offset " + std::to_string(offset + done);
+      return absl::OutOfRangeError(seawall::detail::to_absl(what));
+    }
+    done += static_cast<std::size_t>(n);
+  }
+  return bytes;
+}
+
 class posix_file final : public file {
  public:
   posix_file(int descriptor, std::string path) noexcept : descriptor_(descriptor), path_(std::move(path)) {}
@@ -53,36 +90,15 @@ class posix_file final : public file {
   posix_file& operator=(const posix_file&) = delete;
 
   absl::Status write_at(std::uint64_t offset, std::string_view bytes) override {
-    while (!bytes.empty()) {
-      const auto n = uninterrupted([&] {
-        return ::pwrite(descriptor_, bytes.data(), std::min(bytes.size(), most_at_once),
-                        static_cast<::off_t>(offset));
-      });
-      if (n < 0) return system_error("write", path_, errno);
-      // POSIX does not say what that would mean; a full device is what it has meant.
-      if (n == 0) return system_error("write", path_, ENOSPC);
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-      offset += static_cast<std::uint64_t>(n);
-    }
-    return absl::OkStatus();
+    return write_all(path_, offset, bytes, [&](const char* from, std::size_t count, std::uint64_t at) {
+      return ::pwrite(descriptor_, from, count, static_cast<::off_t>(at));
+    });
   }
 
   absl::StatusOr<std::string> read_at(std::uint64_t offset, std::size_t size) override {
-    std::string bytes(size, '\0');
-    std::size_t done = 0;
-    while (done < size) {
-      const auto n = uninterrupted([&] {
-        return ::pread(descriptor_, bytes.data() + done, std::min(size - done, most_at_once),
-                       static_cast<::off_t>(offset + done));
-      });
-      if (n < 0) return system_error("read", path_, errno);
-      if (n == 0) {
-        const std::string what = "read " + path_ + ": it ends at offset " + std::to_string(offset + done);
-        return absl::OutOfRangeError(seawall::detail::to_absl(what));
-      }
-      done += static_cast<std::size_t>(n);
-    }
-    return bytes;
+    return read_all(path_, offset, size, [&](char* into, std::size_t count, std::uint64_t at) {
+      return ::pread(descriptor_, into, count, static_cast<::off_t>(at));
+    });
   }
 
   absl::StatusOr<std::uint64_t> size() override {
@@ -102,8 +118,6 @@ class posix_file final : public file {
   }
 
  private:
-  static constexpr std::size_t most_at_once = std::size_t{1} << 30U;  // Linux stops at 2 GiB less a page
-
   const int descriptor_;
   const std::string path_;
 };

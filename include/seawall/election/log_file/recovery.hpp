@@ -99,6 +99,8 @@ class recovery {
       if (auto s = read_segment(i); !s.ok()) return s;
     }
     if (auto s = read_base(); !s.ok()) return s;
+    // Names that were given may not be durable yet; they have to be before anything relies on them.
+    if (auto s = files_.sync_directory(directory_); !s.ok()) return s;
     if (auto s = mend(); !s.ok()) return s;
     if (auto s = settle_end(); !s.ok()) return s;
     if (auto s = remove_others(present); !s.ok()) return s;
@@ -166,8 +168,10 @@ class recovery {
       const auto b = find_batch(f.content, position, expected);
       if (!b) break;
       const std::uint64_t offset = position * f.header.block_bytes;
-      if (b->mended)
+      if (b->mended) {
         repairs_.push_back({which, *b->mended * f.header.block_bytes, mended_block(f, position, *b)});
+        ++out_.report.mended_blocks;
+      }
       if (auto error = replay(b->payload, f.header.root && position == header_blocks))
         return damage(f.path, offset, "the checksums are right, but " + *error);
       out_.end.batch = b->header.batch;
@@ -199,24 +203,44 @@ class recovery {
     const std::uint64_t offset = position * f.header.block_bytes;
     const std::uint64_t next = out_.end.batch + 1;
     if (which + 1 < opened_.size()) {
-      if (opened_[which + 1].header.first_batch == next) return absl::OkStatus();
-      return damage(f.path, offset,
-                    "batch " + std::to_string(next) + " cannot be read, and the next file begins behind it");
+      if (opened_[which + 1].header.first_batch != next)
+        return damage(
+            f.path, offset,
+            "batch " + std::to_string(next) + " cannot be read, and the next file begins behind it");
+      if (!says_continued(f, position) && position < f.content.blocks())
+        repairs_.push_back({which, offset, end_mark(f, block_kind::continued, position, f.header.epoch)});
+      return absl::OkStatus();
     }
     if (const auto at = find_evidence(f.content, position, next))
       return damage(f.path, offset,
                     "batch " + std::to_string(next) + " cannot be read, and offset " +
                         std::to_string(*at * f.header.block_bytes) + " shows that it was acknowledged");
-    for (std::uint64_t at = position; at < f.content.blocks(); ++at) {
-      const auto& h = f.content.headers[at];
-      if (h && h->kind == block_kind::continued)
-        return damage(path_of(f.header.number + 1), 0, "this file, the last of the log, is not there");
-    }
+    if (says_continued(f, position))
+      return damage(path_of(f.header.number + 1), 0, "this file, the last of the log, is not there");
     // One bad sector may lie behind the end; of two, one cannot say what they have held.
     if (std::count(f.content.unreadable.begin() + static_cast<std::ptrdiff_t>(position),
                    f.content.unreadable.end(), true) > 1)
       return damage(f.path, offset, "the device gives errors behind the last batch that can be read");
     return absl::OkStatus();
+  }
+
+  /// False of a file that has a next one: power was lost between the two.
+  static bool says_continued(const stored_file& f, std::uint64_t end) {
+    const auto from = f.content.headers.begin() + static_cast<std::ptrdiff_t>(end);
+    return std::any_of(from, f.content.headers.end(),
+                       [](const auto& h) { return h && h->kind == block_kind::continued; });
+  }
+
+  /// Behind the last batch that was read, at `position`.
+  std::string end_mark(const stored_file& f, block_kind kind, std::uint64_t position,
+                       std::uint32_t epoch) const {
+    block_header mark;
+    mark.kind = kind;
+    mark.salt = f.header.salt;
+    mark.batch = out_.end.batch;
+    mark.epoch = epoch;
+    mark.sum = out_.end.sum;
+    return make_block(mark, position, {}, f.header.block_bytes);
   }
 
   absl::Status read_base() {
@@ -236,7 +260,6 @@ class recovery {
     for (const repair& r : repairs_) {
       if (auto s = write_again(opened_[r.segment], r.offset, r.bytes); !s.ok()) return s;
     }
-    out_.report.mended_blocks += repairs_.size();
     for (stored_file& f : opened_) {
       if (!f.header_mended) continue;
       ++out_.report.mended_blocks;
@@ -260,7 +283,8 @@ class recovery {
         if (r.segment + 1 == opened_.size() && r.offset >= start * block_bytes)
           bytes.replace(r.offset - start * block_bytes, r.bytes.size(), r.bytes);
       }
-      if (auto s = f.handle->write_at(start * block_bytes, bytes); !s.ok()) return s;
+      // Synced by itself: the mark behind it says that it is durable.
+      if (auto s = write_again(f, start * block_bytes, bytes); !s.ok()) return s;
     }
     out_.epoch = epoch_seen() + 1;
     if (auto s = clear_from(end); !s.ok()) return s;
@@ -288,13 +312,7 @@ class recovery {
       const auto& h = content.headers[at];
       if (is_used(at) && !(h && h->marks())) ++out_.report.torn_blocks;
     }
-    block_header mark;
-    mark.kind = block_kind::durable;
-    mark.salt = f.header.salt;
-    mark.batch = out_.end.batch;
-    mark.epoch = out_.epoch;
-    mark.sum = out_.end.sum;
-    std::string bytes = make_block(mark, end, {}, content.block_bytes);
+    std::string bytes = end_mark(f, block_kind::durable, end, out_.epoch);
     bytes.resize(std::max(used - end, std::uint64_t{1}) * content.block_bytes, '\0');
     return f.handle->write_at(end * content.block_bytes, bytes);
   }
@@ -307,10 +325,10 @@ class recovery {
     for (const std::uint64_t n : present.snapshots) {
       if (n != out_.live.base().file) paths.push_back(file_path(directory_, file_kind::snapshot, n));
     }
+    if (paths.empty()) return absl::OkStatus();
     for (const std::string& path : paths) {
       if (auto s = files_.remove(path); !s.ok()) return s;
     }
-    // Always: names that were given may not be durable yet.
     return files_.sync_directory(directory_);
   }
 

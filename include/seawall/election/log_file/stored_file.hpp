@@ -18,9 +18,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "seawall/core/crc32c.hpp"
 #include "seawall/election/log_file/block.hpp"
 #include "seawall/election/log_file/bytes.hpp"
-#include "seawall/election/log_file/crc32c.hpp"
 #include "seawall/election/log_file/file_system.hpp"
 #include "seawall/election/log_file/record.hpp"
 #include "seawall/election/raft_types.hpp"
@@ -89,7 +89,7 @@ inline std::string make_copy(const file_header& h, std::uint64_t offset) {
   out.resize(header_copy_bytes - sizeof(std::uint32_t), '\0');
   std::string where;
   put(where, offset);
-  put(out, crc32c(out, crc32c(where)));
+  put(out, core::crc32c(out, core::crc32c(where)));
   return out;
 }
 
@@ -105,7 +105,7 @@ inline parsed parse_copy(std::string_view bytes, std::uint64_t offset) {
   put(where, offset);
   const std::string_view summed = bytes.substr(0, header_copy_bytes - sizeof(std::uint32_t));
   byte_reader tail(bytes.substr(summed.size()));
-  if (tail.take<std::uint32_t>() != crc32c(summed, crc32c(where))) return out;
+  if (tail.take<std::uint32_t>() != core::crc32c(summed, core::crc32c(where))) return out;
   byte_reader in(summed.substr(magic.size()));
   out.version = in.take<std::uint32_t>();
   if (out.version != format_version) return out;

@@ -22,6 +22,10 @@ inline bool raft_core::refuses_votes() const noexcept {
   return restarted || (contact_ && now_ < *contact_ + f);
 }
 
+/// Also a replica that was removed, until that has committed: perhaps nobody else has the entry that removes it, and those who have
+/// not got it cannot win against the longer log. Its own vote does not count then. (Thesis, section 4.2.2.)
+inline bool raft_core::may_campaign() const noexcept { return log_.votes_since(commit_, options_.self); }
+
 inline void raft_core::postpone_election(duration least) {
   assert(least > duration::zero());
   const auto spread = static_cast<std::uint64_t>(options_.election_jitter.ns());
@@ -43,7 +47,7 @@ inline void raft_core::election_due() {
 
 /// Asks who would vote before anything is changed: a replica that cannot win disturbs nobody (thesis, section 9.6).
 inline void raft_core::pre_campaign() {
-  assert(is_voter() && !lead_);
+  assert(may_campaign() && !lead_);
   role_ = role::pre_candidate;
   votes_.clear();
   // Whoever campaigns has waited for F already.
@@ -53,7 +57,7 @@ inline void raft_core::pre_campaign() {
 }
 
 inline void raft_core::campaign(bool by_transfer) {
-  assert(is_voter() && !lead_);
+  assert(may_campaign() && !lead_);
   enter_term({.term = hard_.term + 1, .vote = options_.self});
   role_ = role::candidate;
   leader_ = nobody;
@@ -196,7 +200,13 @@ inline void raft_core::become_leader() {
   lead_->first_own = log_.last_index() + 1;
   lead_->heartbeat_at = now_ + options_.heartbeat;
   lead_->rounds.open(now_);
-  propose(entry_kind::nothing, {}, {}, std::nullopt);
+  // The first entry of all tells the membership: a replica that is taken in later starts without one, and neither its snapshots
+  // nor whoever gets these could do without (thesis, section 4.4).
+  if (log_.last_index() == 0) {
+    propose(entry_kind::members, {}, log_.members(), std::nullopt);
+  } else {
+    propose(entry_kind::nothing, {}, {}, std::nullopt);
+  }
   settle_followers();
   settle_rounds();
 }

@@ -91,6 +91,7 @@ inline void raft_core::on_install(message& m) {
   const bool kept = defect(mutant::conflict_kept_at_snapshot) && m.index <= log_.last_index();
   if (kept || log_.matches(m.index, m.log_term)) {
     commit_to(m.index);
+    settle_role();
     return acknowledge(m, message_kind::install_reply, m.index);
   }
   const bool same = arriving_ && arriving_->from == m.from && arriving_->what.index == m.index &&
@@ -140,11 +141,11 @@ inline void raft_core::commit_to(log_index index) {
   commit_ = std::max(commit_, index);
 }
 
-/// A follower that has become a voter may campaign, one that is not may not.
+/// A follower that has become a voter may campaign; one that is not, or has been one for the last time, may not.
 inline void raft_core::settle_role() {
   if (role_ != role::follower && role_ != role::learner) return;
   assert(!lead_);
-  role_ = is_voter() ? role::follower : role::learner;
+  role_ = may_campaign() ? role::follower : role::learner;
 }
 
 }  // namespace seawall::raft

@@ -73,6 +73,14 @@ class log_view {
   /// In force from when it is in the log, committed or not (thesis, section 4.1).
   const membership& members() const noexcept { return memberships_.back().members; }
   log_index members_index() const noexcept { return memberships_.back().index; }
+  /// True if `node` is a voter in the membership as of `index`, or in a later one.
+  bool votes_since(log_index index, node_id node) const noexcept {
+    for (auto m = memberships_.rbegin(); m != memberships_.rend(); ++m) {
+      if (contains(m->members.voters, node)) return true;
+      if (m->index <= index) break;
+    }
+    return false;
+  }
 
   void append(entry e) {
     assert(e.index == last_index() + 1);

@@ -133,6 +133,7 @@ class raft_core {
 
   // Who leads: elections.hpp.
   bool is_voter() const noexcept { return contains(log_.members().voters, options_.self); }
+  bool may_campaign() const noexcept;
   bool refuses_votes() const noexcept;
   void postpone_election(duration least);
   void election_due();

@@ -5,6 +5,7 @@
 // What all connections of a transport share: who the peers are, what waits for them, what was counted, and the way to the
 // user's functions. outgoing.hpp and incoming.hpp are what happens on the connections.
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +32,7 @@
 #include "seawall/random.hpp"
 #include "seawall/time.hpp"
 #include <asio/io_context.hpp>
+#include <asio/ip/address.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/ssl/context.hpp>
 #include <asio/steady_timer.hpp>
@@ -82,6 +84,7 @@ struct peer {
         waiting(o.max_queue_messages, o.max_queue_bytes),
         messages(o.messages_per_second, o.message_burst),
         bytes(o.bytes_per_second, o.byte_burst),
+        knocks(o.handshakes_per_second, o.handshakes_per_second),
         more_to_send(strand),
         next_try(strand) {}
 
@@ -97,11 +100,13 @@ struct peer {
 
   pacer messages;
   pacer bytes;
+  pacer knocks;  // of whoever is where it lives
   asio::steady_timer more_to_send;
   asio::steady_timer next_try;
   std::shared_ptr<wire> outgoing = {};
   std::shared_ptr<wire> incoming = {};
   bool gone = false;
+  std::vector<asio::ip::address> networks = {};  // where it lives, as far as is known
 
   void close(std::string_view why) {
     if (outgoing) outgoing->close(why);
@@ -118,6 +123,7 @@ class hub : public std::enable_shared_from_this<hub> {
         options(std::move(o)),
         codec(codec_of(options)),
         strangers_door(options.handshakes_per_second, seawall::detail::entropy_seed()),
+        all_strangers(options.handshakes_per_second_of_all, options.handshakes_per_second_of_all),
         tls(std::move(tls_context)),
         on_message_(std::move(f)) {}
 
@@ -161,7 +167,7 @@ class hub : public std::enable_shared_from_this<hub> {
     return changed;
   }
 
-  tally accepted, strangers_now, refused, turned_away, pushed_out, unsendable, unknown_peer;
+  tally accepted, strangers_now, refused, turned_away, pushed_out, unsendable, unknown_peer, accept_failures;
   last_words last_refusal;
 
   void stop_calling() { gate_.close(); }
@@ -194,10 +200,21 @@ class hub : public std::enable_shared_from_this<hub> {
     });
   }
 
-  /// Whose certificate it is.
+  /// Whose certificate it is. One that would do for several says nothing about who shows it: nobody's.
   std::shared_ptr<peer> owner_of(const ::X509* certificate) const {
+    std::shared_ptr<peer> owner;
     for (const auto& p : peers()) {
-      if (carries(certificate, p->identity)) return p;
+      if (!carries(certificate, p->identity)) continue;
+      if (owner) return nullptr;
+      owner = p;
+    }
+    return owner;
+  }
+  /// Who is called there.
+  std::shared_ptr<peer> living_at(const asio::ip::address& network) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const core::mutex_lock lock(mutex_);
+    for (const auto& [id, p] : peers_) {
+      if (std::find(p->networks.begin(), p->networks.end(), network) != p->networks.end()) return p;
     }
     return nullptr;
   }
@@ -227,6 +244,7 @@ class hub : public std::enable_shared_from_this<hub> {
   std::list<std::shared_ptr<wire>>
       strangers;  // connections that have not shown yet who they are, the oldest first
   door strangers_door;
+  pacer all_strangers;
   std::shared_ptr<asio::ssl::context> tls;  // of connections from now on
 
  private:

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,39 +42,51 @@ class host {
     if (ec || h->stopped) return;
     const auto network = door::network_of(remote.address());
     if (!h->may_talk_to(remote.address())) return h->refuse("plain text from " + network.to_string());
-    if (!h->strangers_door.opens(network, steady_clock::now())) return h->turned_away.add();
+    const auto resident = h->living_at(network);
+    if (!may_knock(*h, resident.get(), network)) return h->turned_away.add();
     make_room(*h, network);
+    keep_from_children(socket.native_handle());
     socket.set_option(asio::ip::tcp::no_delay(true), ec);
-    const auto w = std::make_shared<wire>(std::move(socket), h->tls, network);
+    const auto w = std::make_shared<wire>(std::move(socket), h->tls, network, resident != nullptr);
     h->strangers.push_back(w);
     h->strangers_now.set(h->strangers.size());
     w->set_deadline(steady_clock::now() + h->options.handshake_timeout);
     asio::co_spawn(h->strand, wire::watch(w, h->say_something_every()), asio::detached);
-    asio::co_spawn(h->strand, serve(h, w), asio::detached);
+    asio::co_spawn(h->strand, serve(h, w), [h, w](const std::exception_ptr& failed) {
+      leave(*h, w, failed ? "no memory for what it sends" : "stopped");
+    });
   }
 
  private:
+  /// A peer's address has a bucket of its own, that nobody elsewhere can empty.
+  static bool may_knock(hub& h, peer* resident, const asio::ip::address& network) noexcept {
+    const instant now = steady_clock::now();
+    if (resident != nullptr) return resident->knocks.try_take(now, 1);
+    return h.strangers_door.opens(network, now) && h.all_strangers.try_take(now, 1);
+  }
   /// A member is done in a few milliseconds: whoever has been at it longest is the least likely to be one.
   static void make_room(hub& h, const asio::ip::address& network) {
     const auto from_there = [&](const auto& w) { return w->network() == network; };
+    const auto elsewhere = [](const auto& w) { return !w->familiar(); };
     const auto n = std::count_if(h.strangers.begin(), h.strangers.end(), from_there);
-    if (static_cast<std::uint64_t>(n) >= h.options.max_strangers_per_address)
+    if (static_cast<std::uint64_t>(n) >= h.options.max_strangers_per_address) {
       push_out(h, *std::find_if(h.strangers.begin(), h.strangers.end(), from_there));
-    else if (h.strangers.size() >= h.options.max_strangers)
-      push_out(h, h.strangers.front());
+    } else if (h.strangers.size() >= h.options.max_strangers) {
+      const auto first = std::find_if(h.strangers.begin(), h.strangers.end(), elsewhere);
+      push_out(h, first != h.strangers.end() ? *first : h.strangers.front());
+    }
   }
   // By value: it leaves the list.
   static void push_out(hub& h, std::shared_ptr<wire> w) {
     h.pushed_out.add();
-    h.strangers.remove(w);
+    forget(h, w);
     w->close("others came, and it had not shown who it is");
   }
 
   static asio::awaitable<void> serve(std::shared_ptr<hub> h, std::shared_ptr<wire> w) {
     frame_reader reader(max_control_bytes);
     const auto p = co_await recognise(h, w, reader);
-    h->strangers.remove(w);
-    h->strangers_now.set(h->strangers.size());
+    forget(*h, w);
     if (!p || h->stopped || p->gone) {
       w->close("stopped");
       h->refuse(w->why_closed());
@@ -88,11 +101,21 @@ class host {
     w->set_deadline(steady_clock::now() + h->options.idle_timeout);
     asio::co_spawn(h->strand, say_that_it_is_there(h, p, w), asio::detached);
     co_await listen(h, p, w, reader);
-    w->close("stopped");  // if nothing else ended it
-    if (p->incoming != w) co_return;
-    p->last_hang_up.say(w->why_closed());
-    p->heard.store(false, std::memory_order_relaxed);
-    p->incoming = nullptr;
+  }
+  /// `why`: if nothing else has ended it.
+  static void leave(hub& h, const std::shared_ptr<wire>& w, std::string_view why) {
+    w->close(why);
+    forget(h, w);
+    for (const auto& p : h.peers()) {
+      if (p->incoming != w) continue;
+      p->last_hang_up.say(w->why_closed());
+      p->heard.store(false, std::memory_order_relaxed);
+      p->incoming = nullptr;
+    }
+  }
+  static void forget(hub& h, const std::shared_ptr<wire>& stranger) {
+    h.strangers.remove(stranger);
+    h.strangers_now.set(h.strangers.size());
   }
 
   /// Who it is. Nobody: closed.
@@ -166,7 +189,7 @@ class host {
       greeting g;
       auto error = parse(body, h.codec, g);
       if (!error && g.kind != control_kind::alive)
-        error = bad("kind", static_cast<std::uint64_t>(g.kind), "must be at most 8, or 130");
+        error = bad("kind", static_cast<std::uint64_t>(g.kind), at_most(kinds.size() - 1) + ", or 130");
       return !error || violation(p, w, *error);
     }
     message m;

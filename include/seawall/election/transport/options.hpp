@@ -85,6 +85,9 @@ struct transport_options {
   std::uint32_t max_strangers_per_address = 16;  ///< [1, max_strangers]; in IPv6 an address is a /64
   /// New connections in a second from one address, and as a burst; others are closed at once. [1, 1'000'000]
   std::uint32_t handshakes_per_second = 50;
+  /// ... and from all those together at which no peer is called. Who has a thousand addresses neither takes the processor with
+  /// handshakes, nor the places of peers. [1, 1'000'000]
+  std::uint32_t handshakes_per_second_of_all = 200;
 
   duration handshake_timeout =
       std::chrono::seconds(2);  ///< from the first packet to both sides known: [10 ms, 1 min]
@@ -123,8 +126,9 @@ struct transport_stats {
   std::uint64_t accepted = 0;                    ///< connections of anybody
   std::uint64_t strangers = 0;                   ///< of those, not yet known who, at present
   std::uint64_t refused = 0;                     ///< did not show who they are, or are not a member
-  std::uint64_t turned_away = 0;                 ///< too many of them from one address
+  std::uint64_t turned_away = 0;                 ///< too many of them in a second
   std::uint64_t pushed_out = 0;                  ///< too many of them at once
+  std::uint64_t accept_failures = 0;             ///< out of descriptors, for one: tried again every 20 ms
   std::uint64_t unsendable = 0;    ///< `send` of what no peer would accept; `last_refusal` says why
   std::uint64_t unknown_peer = 0;  ///< `send` to nobody that is known
   std::string last_refusal = {};   ///< at most 256 bytes
@@ -221,6 +225,7 @@ inline void check_bounds(option_checks& checks, const transport_options& o) {
   between(o.max_strangers, 1, 10'000, "max_strangers");
   between(o.max_strangers_per_address, 1, o.max_strangers, "max_strangers_per_address");
   between(o.handshakes_per_second, 1, 1'000'000, "handshakes_per_second");
+  between(o.handshakes_per_second_of_all, 1, 1'000'000, "handshakes_per_second_of_all");
 }
 
 inline void check_times(option_checks& checks, const transport_options& o) {

@@ -4,8 +4,10 @@
 
 // The connection to a peer: made, kept, and made again. It carries messages one way; back comes only that the peer is there.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +55,14 @@ inline asio::awaitable<std::optional<greeting>> read_control(std::shared_ptr<hub
   }
 }
 
+/// A host with several addresses, of which one swallows what is sent to it, takes the whole time of a try: the next one begins with
+/// the next address.
+inline void begin_elsewhere(std::vector<asio::ip::tcp::endpoint>& ends, std::uint32_t failures) {
+  if (ends.empty()) return;
+  const auto first = static_cast<std::ptrdiff_t>(failures % ends.size());
+  std::rotate(ends.begin(), ends.begin() + first, ends.end());
+}
+
 class caller {
  public:
   /// Until the peer is gone, or the transport stopped.
@@ -60,15 +70,8 @@ class caller {
     core::backoff_schedule schedule;
     std::uint32_t failures = 0;
     while (!h->stopped && !p->gone) {
-      asio::ip::tcp::socket socket(h->strand);
-      const auto w = std::make_shared<wire>(std::move(socket), h->tls);
-      p->outgoing = w;
-      w->set_deadline(steady_clock::now() + h->options.handshake_timeout);
-      asio::co_spawn(h->strand, wire::watch(w, h->say_something_every()), asio::detached);
-      const bool welcome = co_await call(h, p, w);
-      if (welcome) co_await talk(h, p, w);
+      const bool welcome = co_await try_once(h, p, failures);
       failures = welcome ? 1 : failures + 1;
-      ended(*h, *p, *w);
       if (h->stopped || p->gone) break;
       p->next_try.expires_after(schedule.next(h->options.reconnect, failures, thread_random).to_chrono());
       asio::error_code ignored;
@@ -79,21 +82,40 @@ class caller {
 
  private:
   static constexpr std::size_t batch_bytes = 64U << 10U;
+  static constexpr std::size_t most_networks = 16;
 
-  static void ended(hub& h, peer& p, wire& w) {
-    w.close("ended");
-    p.failures.add();
-    p.last_failure.say(w.why_closed());
-    h.tell(p, false, w.why_closed());
+  /// True: it was welcome, and is over now.
+  static asio::awaitable<bool> try_once(std::shared_ptr<hub> h, std::shared_ptr<peer> p,
+                                        std::uint32_t failures) {
+    bool welcome = false;
+    std::string why;
+    // No memory, no thread for the resolver: the next try may find some.
+    try {
+      const auto w = std::make_shared<wire>(asio::ip::tcp::socket(h->strand), h->tls);
+      p->outgoing = w;
+      w->set_deadline(steady_clock::now() + h->options.handshake_timeout);
+      asio::co_spawn(h->strand, wire::watch(w, h->say_something_every()), asio::detached);
+      welcome = co_await call(h, p, w, failures);
+      if (welcome) co_await talk(h, p, w);
+      w->close("ended");
+      why = w->why_closed();
+    } catch (const std::exception& e) {
+      why = e.what();
+    }
+    if (p->outgoing) p->outgoing->close(why);
+    p->failures.add();
+    p->last_failure.say(why);
+    h->tell(*p, false, why);
+    co_return welcome;
   }
 
-  static asio::awaitable<bool> call(std::shared_ptr<hub> h, std::shared_ptr<peer> p,
-                                    std::shared_ptr<wire> w) {
-    const bool connected = co_await connect(h, p, w);
+  static asio::awaitable<bool> call(std::shared_ptr<hub> h, std::shared_ptr<peer> p, std::shared_ptr<wire> w,
+                                    std::uint32_t failures) {
+    const bool connected = co_await connect(h, p, w, failures);
     if (!connected) co_return false;
     const bool shaken = co_await w->handshake(asio::ssl::stream_base::client);
     if (!shaken) co_return false;
-    if (h->tls && !carries(w->certificate().get(), p->identity)) {
+    if (h->tls && h->owner_of(w->certificate().get()) != p) {
       w->close("its certificate is not that of " + p->where.identity);
       co_return false;
     }
@@ -115,7 +137,7 @@ class caller {
   }
 
   static asio::awaitable<bool> connect(std::shared_ptr<hub> h, std::shared_ptr<peer> p,
-                                       std::shared_ptr<wire> w) {
+                                       std::shared_ptr<wire> w, std::uint32_t failures) {
     asio::error_code ec;
     std::vector<asio::ip::tcp::endpoint> ends;
     const auto address = asio::ip::make_address(p->where.host, ec);
@@ -127,6 +149,8 @@ class caller {
                                                          asio::redirect_error(asio::use_awaitable, ec));
       for (const auto& entry : found) ends.push_back(entry.endpoint());
     }
+    remember(*p, ends);
+    begin_elsewhere(ends, failures);
     for (const auto& end : ends) {
       if (!w->is_open()) co_return false;
       if (!h->may_talk_to(end.address())) {
@@ -137,11 +161,19 @@ class caller {
       if (w->socket().is_open()) w->socket().close(ignored);
       co_await w->socket().async_connect(end, asio::redirect_error(asio::use_awaitable, ec));
       if (ec) continue;
+      keep_from_children(w->socket().native_handle());
       w->socket().set_option(asio::ip::tcp::no_delay(true), ignored);
       co_return w->is_open();
     }
     w->close(ec ? ec.message() : "no address");
     co_return false;
+  }
+
+  static void remember(peer& p, const std::vector<asio::ip::tcp::endpoint>& ends) {
+    if (ends.empty()) return;  // it will be where it was
+    p.networks.clear();
+    for (std::size_t i = 0; i < ends.size() && i < most_networks; ++i)
+      p.networks.push_back(door::network_of(ends[i].address()));
   }
 
   /// Writes what there is to say, and something from time to time.
@@ -173,12 +205,13 @@ class caller {
 
   static asio::awaitable<void> hear(std::shared_ptr<hub> h, std::shared_ptr<peer> p, std::shared_ptr<wire> w,
                                     frame_reader reader) {
+    // Four in an idle time-out is what it should be, which is 20 ms at least.
+    pacer lives(1000, 1000);
     for (;;) {
       const auto heard = co_await read_control(h, w, reader);
       if (!heard) break;
       const instant now = steady_clock::now();
-      // Four in an idle time-out is what it should be.
-      if (heard->kind != control_kind::alive || !p->messages.try_take(now, 1)) {
+      if (heard->kind != control_kind::alive || !lives.try_take(now, 1)) {
         w->close("said something else than that it is there");
         break;
       }

@@ -52,6 +52,10 @@ class tls_builder {
     ::SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     ::SSL_CTX_set_num_tickets(ctx, 0);
     ::SSL_CTX_set_max_cert_list(ctx, max_chain_bytes);
+#ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION
+    // A few bytes could unfold into megabytes before anybody has shown anything.
+    ::SSL_CTX_set_options(ctx, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION | SSL_OP_NO_TX_CERTIFICATE_COMPRESSION);
+#endif
     context_->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
     // Or OpenSSL would ask for it on the terminal.
     context_->set_password_callback(

@@ -4,6 +4,8 @@
 
 // One connection, with TLS or without, on which silence has an end. Everything here happens on the transport's strand.
 
+#include <fcntl.h>
+
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -30,19 +32,27 @@
 
 namespace seawall::raft::detail {
 
+/// A program that the process starts would hold ports and connections that this side has long closed. After the fact, as Asio
+/// opens them otherwise.
+inline void keep_from_children(int socket) noexcept {
+  static_cast<void>(::fcntl(socket, F_SETFD, FD_CLOEXEC));
+}
+
 /// Thread safety: none. One read and one write may be under way at a time.
 /// Cancellation: `close` ends whatever is under way, with an error.
 class wire {
  public:
   using tcp = asio::ip::tcp;
 
-  /// Without `tls`: plain text. `network`: of a stranger.
-  wire(tcp::socket socket, std::shared_ptr<asio::ssl::context> tls, asio::ip::address network = {})
+  /// Without `tls`: plain text. `network`: of a stranger; `familiar`: a peer lives there.
+  wire(tcp::socket socket, std::shared_ptr<asio::ssl::context> tls, asio::ip::address network = {},
+       bool familiar = false)
       : tls_context_(std::move(tls)),
         timer_(socket.get_executor()),
         talks_(socket.get_executor()),
         listens_(socket.get_executor()),
         network_(network),
+        familiar_(familiar),
         plain_(std::move(socket)) {
     if (tls_context_) secured_.emplace(std::move(plain_), *tls_context_);
   }
@@ -50,6 +60,7 @@ class wire {
   bool is_open() const noexcept { return open_; }
   const std::string& why_closed() const noexcept { return why_; }
   const asio::ip::address& network() const noexcept { return network_; }
+  bool familiar() const noexcept { return familiar_; }
   tcp::socket& socket() noexcept { return secured_ ? secured_->next_layer() : plain_; }
 
   /// The first reason counts.
@@ -65,11 +76,12 @@ class wire {
   void set_deadline(instant at) {
     const bool earlier = at < deadline_;
     deadline_ = at;
+    slept_ = false;
     if (earlier) timer_.cancel();
   }
 
   /// Runs beside everything else. A deadline that this process has slept through says nothing: what has come meanwhile is to
-  /// be read first, so there is another period of `grace`.
+  /// be read first, so there is another period of `grace`. One: a process that is always late would never hang up.
   static asio::awaitable<void> watch(std::shared_ptr<wire> w, duration grace) {
     while (w->open_) {
       w->timer_.expires_at(w->deadline_.to_chrono());
@@ -77,7 +89,7 @@ class wire {
       co_await w->timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
       const instant now = steady_clock::now();
       if (now < w->deadline_) continue;
-      if (now - w->deadline_ > grace)
+      if (now - w->deadline_ > grace && !std::exchange(w->slept_, true))
         w->deadline_ = now + grace;
       else
         w->close("nothing came in time");
@@ -148,9 +160,11 @@ class wire {
   asio::steady_timer talks_;
   asio::steady_timer listens_;
   const asio::ip::address network_;
+  const bool familiar_;
   tcp::socket plain_;
   std::optional<asio::ssl::stream<tcp::socket>> secured_;
   instant deadline_ = instant::never();
+  bool slept_ = false;  // through this deadline
   bool open_ = true;
   std::string why_;
 };

@@ -14,7 +14,7 @@ cluster::cluster(const plan& how, bool trace)
       net_(loop_, how.seed * 149 + 3, calm_links()),
       trace_(trace),
       dice_(how.seed * 151 + 7),
-      around_{loop_, net_, watch_, trace_, how_, {}, {}, {}},
+      around_{loop_, net_, watch_, trace_, how_, {}, {}, {}, 0, {}},
       later_(loop_),
       clients_(how_, later_, replicas_) {
   raft::stored_state first;
@@ -45,7 +45,7 @@ void cluster::run() {
   if (!how_.only) begin_faults();
   loop_.run_for(how_.chaos);
   heal();
-  if (!how_.only) single_faults();
+  single_faults();
   clients_.end();
   converges();
   clients_.check();

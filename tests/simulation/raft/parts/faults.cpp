@@ -35,7 +35,7 @@ void cluster::fault() {
   if (roll < 77) return change_the_weather();
   if (roll < 81) return change_a_clock();
   if (roll < 88) return hand_over();
-  change_members();
+  if (how_.changes) change_members();
 }
 
 replica* cluster::leader() {

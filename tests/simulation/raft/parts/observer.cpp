@@ -135,6 +135,7 @@ void observer::check_sent(raft::node_id n, const watched& w, const raft::message
       if (!m.granted) return;
       if (kept.term < m.term) early("the term");
       if (w.on_disk.last() < m.index) early("what it acknowledges");
+      if (w.on_disk.has(m.index) && w.on_disk.at(m.index).term > m.term) early("what it acknowledges");
       return;
     case raft::message_kind::vote:
     case raft::message_kind::append:
@@ -151,9 +152,15 @@ void observer::check_leader(raft::node_id n, const watched& w, const raft::raft_
   if (!first)
     broken("election safety", name(n) + " leads term " + std::to_string(core.term()) + ", in which " +
                                   name(found->second) + " has led");
-  if (!committed_.empty() && !w.memory.holds(committed_.size(), committed_.back().term))
+  // Votes that come late may yet make a leader of a term in which nothing can be committed any more.
+  const auto later = std::partition_point(committed_.begin(), committed_.end(),
+                                          [&](const outline::line& l) { return l.term < core.term(); });
+  if (later == committed_.begin()) return;
+  const auto last = static_cast<raft::log_index>(later - committed_.begin());
+  const raft::term_number term = std::prev(later)->term;
+  if (!w.memory.holds(last, term))
     broken("leader completeness", name(n) + " leads term " + std::to_string(core.term()) + " without " +
-                                      at(committed_.size(), committed_.back().term) + ", which is committed");
+                                      at(last, term) + ", which is committed");
 }
 
 void observer::check_commit(raft::node_id n, watched& w, const raft::raft_core& core) {

@@ -48,7 +48,9 @@ struct plan {
   unsigned clients = 3;
   duration between_operations = {};
   std::optional<single_crash> only = {};
-  bool bare_majority = false;  ///< what comes up again is no more than can elect
+  bool bare_majority = false;   ///< what comes up again is no more than can elect
+  bool changes = true;          ///< of the membership
+  unsigned single_faults = 0;   ///< when all is well again, one after another
 };
 
 /// `replicas`: 3 or 5; 0: drawn.

@@ -36,9 +36,10 @@ void cluster::heal() {
     }
   }
   to_elect_ = elects([](node) { return true; }, "when all was well again");
-  settles();
-  stays(4, "when all was well again");
   commits();
+  // For long enough that a replica which was removed, or lags behind, would have disturbed.
+  settles();
+  stays(how_.single_faults > 0 ? 4 : 2, "when all was well again");
 }
 
 duration cluster::elects(const std::function<bool(node)>& good, const char* when) {
@@ -119,7 +120,7 @@ raft::node_id cluster::follower() {
 }
 
 void cluster::single_faults() {
-  for (int left = 2; left > 0; --left) {
+  for (unsigned left = how_.single_faults; left > 0; --left) {
     if (!has_followers_to_spare()) return dice_.chance(0.5) ? all_start_again() : leadership_is_handed_over();
     switch (dice_.below(10)) {
       case 0: follower_is_cut_off(); break;

@@ -185,7 +185,7 @@ void replica::carry_out(raft::effects e) {
   const std::size_t last_words = dies_here ? dice_.below(e.send.size() + 1) : e.send.size() + 1;
   for (std::size_t i = 0; i < e.send.size(); ++i) {
     if (i == last_words) break;
-    around_.net.send(id_, e.send[i].to, std::move(e.send[i]));
+    around_.net.send(id_, e.send[i].to, around_.codec.carried(e.send[i]));
   }
   if (dies_here && dies_at(crash_point::between_effects)) return;
   if (e.restore) {

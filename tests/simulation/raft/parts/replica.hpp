@@ -24,6 +24,7 @@
 #include "simulation/raft/parts/plan.hpp"
 #include "simulation/raft/parts/small_map.hpp"
 #include "simulation/raft/parts/trace.hpp"
+#include "simulation/raft/parts/wire.hpp"
 
 namespace raftsim {
 
@@ -48,6 +49,7 @@ struct surroundings {
   std::function<void(raft::node_id)> died;    ///< at a crash point
   std::function<void(raft::node_id)> halted;  ///< its disk has failed
   std::uint64_t steps = 0;
+  wire codec = {};
 };
 
 class replica {
@@ -65,8 +67,9 @@ class replica {
   const small_map& map() const { return map_; }
   own_clock& clock() { return clock_; }
   seawall::testing::simulated_disk& disk() { return disk_; }
+  /// Nobody else can have changed the map, and all that was committed is in it: as a driver must see to.
   bool lease_valid() const {
-    if (!awake()) return false;
+    if (!awake() || core_->applied_index() != core_->commit_index()) return false;
     const auto until = core_->lease_until();
     return until && clock_.own(around_.loop.now()) < *until;
   }

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "seawall/election/log_file/block.hpp"
-#include "seawall/election/log_file/crc32c.hpp"
 #include "seawall/election/log_file/live_log.hpp"
 #include "seawall/election/log_file/record.hpp"
 #include "seawall/election/log_file/stored_file.hpp"
@@ -15,26 +14,6 @@
 
 using namespace seawall::raft;
 using namespace seawall::raft::wal;
-
-TEST_CASE("crc32c: the examples of RFC 3720, B.4") {
-  std::string up, down;
-  for (int i = 0; i < 32; ++i) {
-    up.push_back(static_cast<char>(i));
-    down.push_back(static_cast<char>(31 - i));
-  }
-  CHECK(crc32c(std::string(32, '\0')) == 0x8a9136aaU);
-  CHECK(crc32c(std::string(32, '\xff')) == 0x62a8ab43U);
-  CHECK(crc32c(up) == 0x46dd794eU);
-  CHECK(crc32c(down) == 0x113fdb5cU);
-  CHECK(crc32c("123456789") == 0xe3069283U);
-  CHECK(crc32c("") == 0);
-}
-
-TEST_CASE("crc32c: a sum goes on where another one ended, at any place") {
-  const std::string text = "Acknowledged data is never lost silently.";
-  for (std::size_t i = 0; i <= text.size(); ++i)
-    CHECK(crc32c(text.substr(i), crc32c(text.substr(0, i))) == crc32c(text));
-}
 
 namespace {
 

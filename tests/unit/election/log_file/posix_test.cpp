@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -111,6 +116,68 @@ TEST_CASE("log_file: programs that this one starts do not inherit its files") {
     CHECK((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
   }
   if (std::filesystem::exists("/proc/self/fd")) CHECK(ours == 2);
+}
+
+TEST_CASE("posix_file: what is written or read in parts goes on where it stopped, also after a signal") {
+  const std::string text = "acknowledged";
+  std::string disk(text.size() + 3, '.');
+  // What each call does: so many bytes, or it is interrupted.
+  const std::vector<int> calls{2, -EINTR, -EINTR, 1, 7, -EINTR, 2};
+  std::size_t call = 0;
+  const auto answer = [&](std::size_t most) -> ::ssize_t {
+    REQUIRE(call < calls.size());
+    const int n = calls[call++];
+    if (n < 0) errno = -n;
+    return n < 0 ? -1 : static_cast<::ssize_t>(std::min(most, static_cast<std::size_t>(n)));
+  };
+  const auto pwrite = [&](const char* from, std::size_t count, std::uint64_t at) {
+    const ::ssize_t n = answer(count);
+    if (n > 0) disk.replace(at, static_cast<std::size_t>(n), from, static_cast<std::size_t>(n));
+    return n;
+  };
+  CHECK(wal::write_all("d/1.log", 3, text, pwrite).ok());
+  CHECK(call == calls.size());
+  CHECK(disk == "..." + text);
+
+  call = 0;
+  const auto pread = [&](char* into, std::size_t count, std::uint64_t at) {
+    const ::ssize_t n = answer(count);
+    if (n > 0) disk.copy(into, static_cast<std::size_t>(n), at);
+    return n;
+  };
+  const auto read = wal::read_all("d/1.log", 3, text.size(), pread);
+  REQUIRE(read.ok());
+  CHECK(*read == text);
+  CHECK(call == calls.size());
+}
+
+TEST_CASE("posix_file: a call that fails after a part, or does nothing, is an error with path and reason") {
+  int calls = 0;
+  const auto fails_with = [&](int error) {
+    calls = 0;
+    return [&calls, error](const char*, std::size_t, std::uint64_t) -> ::ssize_t {
+      errno = error;
+      return ++calls == 1 ? 3 : error == 0 ? 0 : -1;
+    };
+  };
+  auto s = wal::write_all("d/1.log", 0, "acknowledged", fails_with(EIO));
+  CHECK(contains(s, "write d/1.log: Input/output error"));
+  CHECK(calls == 2);
+  s = wal::write_all("d/1.log", 0, "acknowledged", fails_with(ENOSPC));
+  CHECK(s.code() == absl::StatusCode::kResourceExhausted);
+  s = wal::write_all("d/1.log", 0, "acknowledged", fails_with(0));
+  CHECK(s.code() == absl::StatusCode::kResourceExhausted);
+  const auto ends = [&](char*, std::size_t, std::uint64_t at) { return at < 5 ? 1 : 0; };
+  CHECK(contains(wal::read_all("d/1.log", 2, 9, ends).status(), "read d/1.log: it ends at offset 5"));
+}
+
+TEST_CASE("posix_file: a full device, and one that cannot sync, are errors with path and reason") {
+  auto full = posix_file_system::instance().open("/dev/full");
+  if (!full.ok()) return;  // Linux has it
+  const auto s = (*full)->write_at(0, "x");
+  CHECK(s.code() == absl::StatusCode::kResourceExhausted);
+  CHECK(contains(s, "write /dev/full: No space left on device"));
+  CHECK(contains((*full)->sync(), "sync /dev/full: "));
 }
 
 TEST_CASE("log_file: a write for which there is no room says where and why") {

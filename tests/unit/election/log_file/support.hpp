@@ -93,15 +93,16 @@ class disk final : public file_system {
       switch (op->what) {
         case operation::write: pending.push_back(op); break;
         case operation::sync:
-        case operation::failed_sync:
+        case operation::failed_sync: {
+          // After a sync that has failed, the system takes for written what may not have been.
+          const bool done = op->what == operation::sync;
+          std::string& content = durable[static_cast<std::size_t>(op->inode)];
           for (const operation* w : pending) {
-            if (w->inode == op->inode)
-              put_at(durable[static_cast<std::size_t>(w->inode)], w->offset, w->bytes);
+            if (w->inode == op->inode) apply_sectors(content, *w, done ? chooser(surely) : keeps);
           }
-          pending.erase(std::remove_if(pending.begin(), pending.end(),
-                                       [&](const operation* w) { return w->inode == op->inode; }),
-                        pending.end());
+          std::erase_if(pending, [&](const operation* w) { return w->inode == op->inode; });
           break;
+        }
         case operation::sync_directory:
           for (const operation* n : pending_names) apply_name(durable_names, *n);
           pending_names.clear();
@@ -215,6 +216,7 @@ class disk final : public file_system {
     names[op.to] = names[op.from];
     names.erase(op.from);
   }
+  static bool surely() { return true; }
   static void apply_sectors(std::string& content, const operation& w, const chooser& keeps) {
     for (std::size_t at = 0; at < w.bytes.size();) {
       const std::size_t end = std::min<std::size_t>(w.bytes.size(), at + sector - (w.offset + at) % sector);
@@ -264,19 +266,21 @@ inline std::string to_text(const stored_state& s) {
 }
 
 /// Small, so that everything can be tried: blocks of a sector, segments of 16.
-inline log_file_options small_options(file_system& files) {
+inline log_file_options small_options(file_system& files, std::uint32_t block_bytes = sector) {
   log_file_options o;
   o.node = 3;
   o.cluster = "orders";
-  o.block_bytes = sector;
-  o.segment_bytes = 16 * sector;
+  o.block_bytes = block_bytes;
+  o.segment_bytes = 16 * block_bytes;
   o.max_log_bytes = 1 << 20U;
   o.seed = 7;
   o.files = &files;
   return o;
 }
 
-inline absl::StatusOr<opened_log> open(disk& d) { return log_file::open("d", small_options(d)); }
+inline absl::StatusOr<opened_log> open(disk& d, std::uint32_t block_bytes = sector) {
+  return log_file::open("d", small_options(d, block_bytes));
+}
 
 inline entry command(log_index index, term_number term, std::string text) {
   return {.index = index, .term = term, .kind = entry_kind::command, .command = std::move(text)};
@@ -284,7 +288,7 @@ inline entry command(log_index index, term_number term, std::string text) {
 
 /// A log in memory with its model beside it.
 struct logger {
-  explicit logger(disk& d) : log(open(d)) {
+  explicit logger(disk& d, std::uint32_t block_bytes = sector) : log(open(d, block_bytes)) {
     if (log.ok()) model = log->state;
   }
   absl::Status write(std::vector<persist> all) {

@@ -250,7 +250,7 @@ TEST_CASE("log_file: a disk of another node, of another cluster or of another fo
     copy[16] = 2;
     std::string where, sum;
     wal::put(where, offset);
-    wal::put(sum, wal::crc32c(copy, wal::crc32c(where)));
+    wal::put(sum, seawall::core::crc32c(copy, seawall::core::crc32c(where)));
     f.replace(offset, sector, copy + sum);
   }
   disk e(newer);

@@ -82,6 +82,8 @@ inline std::string text(const message& m) {
       return out + (m.granted ? ": has all to " + number(m.index)
                               : ": of snapshot " + number(m.index) + " has " + number(m.offset) + " bytes");
     case message_kind::time_out_now: return out + ": log ends at " + number(m.index);
+    case message_kind::request:
+    case message_kind::request_reply: break;  // no core says these
   }
   return out;
 }

@@ -18,6 +18,7 @@
 #include "seawall/degradation.hpp"
 #include "seawall/election/raft_elector.hpp"
 #include "support/process.hpp"
+#include "support/replicas.hpp"
 #include <fmt/format.h>
 
 using namespace std::chrono_literals;
@@ -32,18 +33,12 @@ void follow(seawall::raft_elector& cluster, seawall::degradation& shop) {
     fmt::print("{}\n", error->text("level"));
 }
 
-int process_of_shop(const std::string& folder, const std::vector<std::string>& words) {
+int run_shop(const std::string& name, const std::string& folder, const std::vector<std::string>& ports) {
   line_socket script(process::line_of_child);
   seawall::listening tell([&](const seawall::event::state_changed& e) { script.write(std::string(e.to)); });
   seawall::degradation shop({.name = "shop", .events = &tell});
 
-  seawall::raft_elector_options o{.cluster = "shop", .self = std::strtoull(words[0].c_str(), nullptr, 10)};
-  for (std::size_t i = 1; i < words.size(); ++i)
-    o.nodes.push_back({.id = i,
-                       .name = "shop-" + std::to_string(i),
-                       .host = "127.0.0.1",
-                       .port = static_cast<std::uint16_t>(std::atoi(words[i].c_str()))});
-  o.directory = folder + "/" + words[0];
+  seawall::raft_elector_options o = replica(name, folder, ports);
   o.transport.security = seawall::raft::transport_security::plain_text_on_loopback;
   auto cluster = seawall::raft_elector::open(o);
   if (!cluster.ok()) return fmt::print("{}\n", cluster.status().ToString()), 1;
@@ -74,24 +69,24 @@ bool all_at(const std::string& level, std::vector<std::unique_ptr<process>>& sho
 
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv, argv + argc);
-  if (words.size() == 7 && words[1] == "process")
-    return process_of_shop(words[2], {words.begin() + 3, words.end()});
+  if (words.size() == 7 && words[1] == "shop")
+    return run_shop(words[2], words[3], {words.begin() + 4, words.end()});
 
   const temporary_folder folder;
   const reserved_ports ports(3);
-  const auto start = [&](const std::string& number) {
+  const auto start = [&](const std::string& name) {
     return std::make_unique<process>(
-        std::vector{words[0], std::string("process"), folder.path(), number, ports[0], ports[1], ports[2]});
+        std::vector{words[0], std::string("shop"), name, folder.path(), ports[0], ports[1], ports[2]});
   };
   std::vector<std::unique_ptr<process>> shops;
-  for (const char* number : {"1", "2", "3"}) shops.push_back(start(number));
+  for (const char* name : {"a", "b", "c"}) shops.push_back(start(name));
 
   shops[0]->line().write("1");
   bool good = all_at("no recommendations", shops);
 
   shops[1]->kill();
   shops[2]->line().write("2");
-  shops[1] = start("2");
+  shops[1] = start("b");
   good = good && all_at("read-only", shops);
 
   shops[1]->line().write("0");

@@ -13,37 +13,19 @@
 
 #include "support/leader_worker.hpp"
 
-#include <chrono>
-#include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "seawall/election/raft_elector.hpp"
 #include "support/certificates.hpp"
+#include "support/replicas.hpp"
 #include <fmt/format.h>
-
-using namespace std::chrono_literals;
 
 namespace {
 
-// One of the three: its name, the folder with its certificate and its log, the ports of all.
 int worker(const std::string& name, const std::string& folder, const std::vector<std::string>& ports) {
-  seawall::raft_elector_options o{.cluster = "example"};
-  for (std::size_t i = 0; i < ports.size(); ++i) {
-    const std::string node(1, static_cast<char>('a' + i));
-    o.nodes.push_back({.id = i + 1,
-                       .name = node,
-                       .host = "127.0.0.1",
-                       .port = static_cast<std::uint16_t>(std::atoi(ports[i].c_str())),
-                       .identity = "DNS:" + node});
-    if (node == name) o.self = i + 1;
-  }
-  o.directory = folder + "/log-" + name;
-  o.raft.heartbeat = 50ms;
-  o.raft.election_timeout = 500ms;
-  o.raft.election_jitter = 250ms;
+  seawall::raft_elector_options o = replica(name, folder, ports);
   o.transport.tls = {.ca_file = folder + "/ca.pem",
                      .certificate_file = folder + "/" + name + ".pem",
                      .private_key_file = folder + "/" + name + ".key"};

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -24,7 +25,9 @@ constexpr const char* usage =
     "  --jobs N       processes (default 1)\n"
     "  --trace        say all that happens: for one seed\n"
     "  --explore N    all that can happen within small bounds, up to N states for each\n"
+    "  --scenario S   only what is played step by step under this name, see parts/plan.hpp\n"
     "  --mutants      put defects back, one at a time, and see how soon each is caught (needs a build with them)\n"
+    "  --common       only those that few seeds catch: for a test\n"
     "  --mutant NAME  only this one; with --trace: in one run, of the seed --first\n";
 
 struct wanted {
@@ -43,10 +46,17 @@ std::optional<wanted> parsed(int argc, char** argv) {
       w.trace = true;
     } else if (name == "--mutants") {
       w.mutants = true;
+    } else if (name == "--common") {
+      w.campaign.common = true;
     } else if (i + 1 == argc) {
       return std::nullopt;
     } else if (name == "--mutant") {
       w.mutant = argv[++i];
+    } else if (name == "--scenario") {
+      const auto& names = raftsim::scenario_names;
+      const auto found = std::find(names.begin(), names.end(), std::string_view(argv[++i]));
+      if (found == names.end()) return std::nullopt;
+      w.campaign.directed = static_cast<raftsim::scenario>(found - names.begin());
     } else {
       char* end = nullptr;
       const std::uint64_t n = std::strtoull(argv[++i], &end, 10);

@@ -18,15 +18,21 @@ namespace raftsim {
 namespace {
 
 using wall_clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds between_reports(60);
 
 /// Every `jobs`th seed, from the `job`th on.
 totals work(const campaign_options& o, unsigned job) {
   const auto end = wall_clock::now() + std::chrono::minutes(o.minutes);
+  auto tell_at = wall_clock::now() + between_reports;
   totals sum;
   for (std::uint64_t k = job; o.seeds == 0 || k < o.seeds; k += o.jobs) {
     if (o.minutes != 0 && wall_clock::now() >= end) break;
-    const verdict v = run(drawn_plan(o.first + k, o.replicas));
+    const verdict v = run(o.plan_of(o.first + k));
     sum.add(v);
+    if (job == 0 && wall_clock::now() >= tell_at) {
+      std::fprintf(stderr, "so far, in one of %u: %s\n", o.jobs, sum.told().c_str());
+      tell_at = wall_clock::now() + between_reports;
+    }
     if (v.broken.empty()) continue;
     std::printf("seed %llu: %s\n", static_cast<unsigned long long>(v.seed), v.broken.c_str());
     std::fflush(stdout);
@@ -78,6 +84,7 @@ void totals::add(const verdict& v) {
   leaders += v.leaders;
   grants += v.grants;
   faults += v.faults;
+  crashes += v.crashes;
   syncs += v.syncs;
   virtual_seconds += v.virtual_time.seconds();
   slowest_election = std::max(slowest_election, v.to_elect.seconds());
@@ -93,6 +100,7 @@ void totals::add(const totals& t) {
   leaders += t.leaders;
   grants += t.grants;
   faults += t.faults;
+  crashes += t.crashes;
   syncs += t.syncs;
   virtual_seconds += t.virtual_seconds;
   slowest_election = std::max(slowest_election, t.slowest_election);
@@ -103,9 +111,9 @@ std::string totals::told() const {
   const auto n = [](std::uint64_t v) { return static_cast<unsigned long long>(v); };
   std::snprintf(
       text, sizeof text,
-      "%llu seeds, %llu steps, %.2f virtual hours: %llu faults, %llu leaders, %llu leases, %llu entries committed, "
+      "%llu seeds, %llu steps, %.2f virtual hours: %llu faults, %llu crashes, %llu leaders elected, %llu leases, %llu entries committed, "
       "%llu operations checked, %llu syncs; slowest election after all was well %.3f s; violations: %llu",
-      n(seeds), n(steps), virtual_seconds / 3600, n(faults), n(leaders), n(grants), n(committed),
+      n(seeds), n(steps), virtual_seconds / 3600, n(faults), n(crashes), n(leaders), n(grants), n(committed),
       n(operations), n(syncs), slowest_election, n(broken));
   return text;
 }
@@ -118,7 +126,13 @@ bool run_campaign(const campaign_options& o) {
               sum.told().c_str(), took,
               took * 1000 / static_cast<double>(std::max<std::uint64_t>(sum.seeds, 1)));
   if (sum.broken != 0)
-    std::printf("again, in words: --trace --first %llu\n", static_cast<unsigned long long>(sum.first_broken));
+    std::printf("again, in words: ./scripts/raft-sim --trace%s%s%s --first %llu\n",
+                o.replicas == 0   ? ""
+                : o.replicas == 3 ? " --nodes 3"
+                                  : " --nodes 5",
+                o.directed == scenario::none ? "" : " --scenario ",
+                o.directed == scenario::none ? "" : scenario_names[static_cast<std::size_t>(o.directed)],
+                static_cast<unsigned long long>(sum.first_broken));
   return sum.broken == 0;
 }
 
@@ -129,23 +143,46 @@ namespace {
 /// Where a process that tries a mutant leaves word; it may die of what it tries.
 struct note {
   std::uint64_t seeds;
+  scenario directed;  // none: by chance
   bool caught;
   char how[160];
 };
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-constexpr std::uint64_t most_seeds = 20'000;
+constexpr std::uint64_t most_seeds = 5'000;
+constexpr std::uint64_t most_seeds_common = 50;
+constexpr std::uint64_t most_seeds_directed = 10;
 
+/// Take a hundred seeds and more, and no scenario is theirs.
+constexpr raft::mutant rare[] = {
+    raft::mutant::votes_lost_on_restart,  raft::mutant::conflict_kept_at_snapshot,
+    raft::mutant::snapshot_during_append, raft::mutant::stalled_disk_leads,
+    raft::mutant::read_before_own_commit, raft::mutant::change_while_changing,
+};
+
+bool catches(const plan& p, note& left) {
+  ++left.seeds;
+  const verdict v = run(p);
+  if (v.broken.empty()) return false;
+  std::snprintf(left.how, sizeof left.how, "%s", first_line(v.broken).c_str());
+  return left.caught = true;
+}
+
+/// By chance, and then, where that takes too long, step by step.
 void try_one(const campaign_options& o, raft::mutant m, note& left) {
   raft::active_mutant = m;
-  const std::uint64_t most = o.seeds == campaign_options{}.seeds ? most_seeds : o.seeds;
-  for (left.seeds = 1; left.seeds <= most; ++left.seeds) {
-    const verdict v = run(drawn_plan(o.first + left.seeds - 1, o.replicas));
-    if (v.broken.empty()) continue;
-    std::snprintf(left.how, sizeof left.how, "%s", first_line(v.broken).c_str());
-    left.caught = true;
-    return;
+  const std::uint64_t usual = o.common ? most_seeds_common : most_seeds;
+  const std::uint64_t most = o.seeds == campaign_options{}.seeds ? usual : o.seeds;
+  for (std::uint64_t k = 0; k < most; ++k) {
+    if (catches(o.plan_of(o.first + k), left)) return;
+  }
+  for (std::size_t s = 1; s < scenario_names.size(); ++s) {
+    left.directed = static_cast<scenario>(s);
+    left.seeds = 0;
+    for (std::uint64_t seed = 1; seed <= most_seeds_directed; ++seed) {
+      if (catches(directed_plan(left.directed, seed), left)) return;
+    }
   }
 }
 
@@ -167,10 +204,11 @@ bool run_mutants(const campaign_options& o, const std::string& only) {
       ::mmap(nullptr, sizeof(note), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return false;
   bool all = true;
-  std::printf("%-36s %8s  %s\n", "mutant", "seeds", "caught by");
+  std::printf("%-34s %6s  %-20s  %s\n", "mutant", "seeds", "in a run by", "which breaks");
   for (std::size_t i = 1; i < raft::mutant_names.size(); ++i) {
     const std::string name(raft::mutant_names[i]);
     if (!only.empty() && name != only) continue;
+    if (o.common && std::count(std::begin(rare), std::end(rare), static_cast<raft::mutant>(i)) != 0) continue;
     std::memset(shared, 0, sizeof(note));
     auto& left = *static_cast<note*>(shared);
     std::fflush(stdout);
@@ -187,8 +225,10 @@ bool run_mutants(const campaign_options& o, const std::string& only) {
       std::snprintf(left.how, sizeof left.how, "%s", "an assertion in the core");
     }
     all = all && left.caught;
-    std::printf("%-36s %8llu  %s\n", name.c_str(), static_cast<unsigned long long>(left.seeds),
-                left.caught ? left.how : "NOT CAUGHT");
+    std::printf(
+        "%-34s %6llu  %-20s  %s\n", name.c_str(), static_cast<unsigned long long>(left.seeds),
+        left.directed == scenario::none ? "chance" : scenario_names[static_cast<std::size_t>(left.directed)],
+        left.caught ? left.how : "NOT CAUGHT");
   }
   ::munmap(shared, sizeof(note));
   return all;
@@ -206,7 +246,7 @@ bool run_mutants(const campaign_options&, const std::string&) {
 bool run_one(const campaign_options& o, const std::string& mutant) {
   if (!mutant.empty()) return run_mutants(o, mutant);
 #endif
-  const verdict v = run(drawn_plan(o.first, o.replicas), true);
+  const verdict v = run(o.plan_of(o.first), true);
   totals sum;
   sum.add(v);
   std::printf("seed %llu: %s\n%s\n", static_cast<unsigned long long>(o.first), sum.told().c_str(),

@@ -17,6 +17,12 @@ struct campaign_options {
   std::uint64_t minutes = 0;   ///< 0: as long as it takes
   unsigned replicas = 0;       ///< 3 or 5; 0: both
   unsigned jobs = 1;
+  scenario directed = scenario::none;  ///< else only this one
+  bool common = false;                 ///< mutants: only those that few seeds catch
+
+  plan plan_of(std::uint64_t seed) const {
+    return directed == scenario::none ? drawn_plan(seed, replicas) : directed_plan(directed, seed);
+  }
 };
 
 /// Sums. Plain data: processes hand it to each other.
@@ -30,6 +36,7 @@ struct totals {
   std::uint64_t leaders = 0;
   std::uint64_t grants = 0;
   std::uint64_t faults = 0;
+  std::uint64_t crashes = 0;
   std::uint64_t syncs = 0;
   double virtual_seconds = 0;
   double slowest_election = 0;  ///< seconds

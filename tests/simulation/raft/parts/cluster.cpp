@@ -11,10 +11,10 @@ using namespace std::chrono_literals;
 cluster::cluster(const plan& how, bool trace)
     : how_(how),
       loop_(how.seed + 1),
-      net_(loop_, how.seed * 149 + 3, calm_links()),
+      net_(loop_, how.seed * 149 + 3, how.good_weather),
       trace_(trace),
       dice_(how.seed * 151 + 7),
-      around_{loop_, net_, watch_, trace_, how_, {}, {}, {}, 0, {}},
+      around_{loop_, net_, watch_, trace_, how_, {}, {}, {}, 0, 0, {}},
       later_(loop_),
       clients_(how_, later_, replicas_) {
   raft::stored_state first;
@@ -23,7 +23,7 @@ cluster::cluster(const plan& how, bool trace)
     replicas_.emplace_back(around_, n, n <= how.voters ? first : raft::stored_state{});
   around_.answered = [this](node by, const reply& r) {
     if (r.request % 16 != 0) return clients_.answered(by, r);
-    accepted_[r.request] = !r.refused;
+    replies_[r.request] = r;
   };
   around_.halted = [this](node n) {
     later_.after(dice_.between(duration(1ms), duration(300ms)), [this, n] {
@@ -40,10 +40,14 @@ cluster::cluster(const plan& how, bool trace)
 
 void cluster::run() {
   for (node n = 1; n <= how_.voters; ++n) at(n).start();
-  clients_.begin();
-  faults_on_ = true;
-  if (!how_.only) begin_faults();
-  loop_.run_for(how_.chaos);
+  if (how_.directed != scenario::none) {
+    play();
+  } else {
+    clients_.begin();
+    faults_on_ = true;
+    if (!how_.only) begin_faults();
+    loop_.run_for(how_.chaos);
+  }
   heal();
   single_faults();
   clients_.end();
@@ -60,6 +64,7 @@ void cluster::tell(verdict& v) const {
   v.grants = watch_.grants();
   v.committed = watch_.committed();
   v.faults = faults_;
+  v.crashes = around_.crashes;
   for (const replica& r : replicas_) {
     v.syncs += r.disk_syncs();
     v.persists = std::max(v.persists, r.persists());

@@ -35,6 +35,7 @@ struct verdict {
   std::uint64_t grants = 0;
   std::uint64_t committed = 0;
   std::uint64_t faults = 0;
+  std::uint64_t crashes = 0;
   std::uint64_t syncs = 0;
   std::uint64_t persists = 0;  ///< of the replica that has ordered most
   duration to_elect = {};      ///< in the heal phase
@@ -78,6 +79,22 @@ class cluster {
   /// Whoever thinks it leads, in the highest term.
   replica* leader();
 
+  // Step by step: scenarios.cpp.
+  void play();
+  void entries_are_acknowledged_late();
+  void an_append_arrives_late();
+  void answers_arrive_late();
+  void a_time_out_now_arrives_late();
+  void a_voter_forgets();
+  void a_sleeper_is_asked();
+  void two_leaders_change();
+  void a_term_runs_ahead();
+  /// It leads, has a lease, and is followed by all.
+  void leads(node n);
+  void cut_off(node n, bool from_it, bool to_it);
+  void put(node by, std::uint64_t value);
+  node leader_other_than(node n);
+
   // What must be well: recovery.cpp.
   void heal();
   /// Nobody but one of whom `good` says so.
@@ -119,7 +136,7 @@ class cluster {
   std::vector<node> resting_;  // stay dead for now
   std::uint64_t faults_ = 0;
   std::uint64_t requests_ = 0;
-  std::map<std::uint64_t, bool> accepted_;  // own requests that were answered
+  std::map<std::uint64_t, reply> replies_;  // to own requests
   duration to_elect_;
 };
 

@@ -4,6 +4,7 @@
 
 // What a run is made of, all of it drawn from its seed.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -35,6 +36,24 @@ struct single_crash {
   crash_point where = crash_point::before_write;
 };
 
+/// What chance brings about too rarely, step by step: scenarios.cpp. Clients are not needed there.
+enum class scenario : std::uint8_t {
+  none,
+  all_at_once,           ///< clocks, disks and network are so regular that equal time-outs stay equal
+  late_acknowledgement,  ///< a disk is done with entries when their term is over, and others have taken their place
+  late_append,           ///< the first append of all arrives again, when it has long been compacted
+  late_answers,          ///< a leader hears late that it was followed, and then nobody hears it any more
+  late_time_out_now,  ///< it arrives when somebody else leads
+  forgetful_voter,    ///< the only one that hears both a leader and its rival starts again
+  read_by_a_sleeper,  ///< a leader with a slow clock sleeps, is replaced, and asked before it has looked at its clock
+  two_changes,  ///< two leaders change the same membership, each by a quorum of its own (Ongaro, 2015)
+  term_ahead,   ///< a longer log with a lower term and a shorter one with a higher are all that is left
+};
+inline constexpr std::array<const char*, 10> scenario_names = {
+    "none",         "all_at_once",       "late_acknowledgement", "late_append",
+    "late_answers", "late_time_out_now", "forgetful_voter",      "read_by_a_sleeper",
+    "two_changes",  "term_ahead"};
+
 struct plan {
   std::uint64_t seed = 0;
   std::uint64_t voters = 3;  ///< at first
@@ -48,13 +67,19 @@ struct plan {
   unsigned clients = 3;
   duration between_operations = {};
   std::optional<single_crash> only = {};
-  bool bare_majority = false;   ///< what comes up again is no more than can elect
-  bool changes = true;          ///< of the membership
-  unsigned single_faults = 0;   ///< when all is well again, one after another
+  scenario directed = scenario::none;
+  /// Of the network and the disks when all is well.
+  seawall::testing::link_options good_weather = {};
+  seawall::testing::disk_options good_disk = {};
+  bool bare_majority = false;  ///< what comes up again is no more than can elect
+  bool changes = true;         ///< of the membership
+  unsigned single_faults = 0;  ///< when all is well again, one after another
 };
 
 /// `replicas`: 3 or 5; 0: drawn.
 plan drawn_plan(std::uint64_t seed, unsigned replicas = 0);
+/// Drawn where the scenario leaves a choice.
+plan directed_plan(scenario which, std::uint64_t seed);
 
 /// How a network and a disk behave on a good day.
 seawall::testing::link_options calm_links();

@@ -18,13 +18,13 @@ void cluster::heal() {
   faults_on_ = false;
   trace_.line(loop_.now(), "all is well again");
   net_.heal();
-  net_.set_links(calm_links());
+  net_.set_links(how_.good_weather);
   std::uint64_t may_rest = how_.bare_majority ? (how_.voters - 1) / 2 : 0;
   for (replica& r : replicas_) {
     r.resume();
     r.arm(crash_point::none);
     r.disk().fail_syncs(0);
-    r.disk().set_options(calm_disk());
+    r.disk().set_options(how_.good_disk);
     r.disk().go_on();
     const bool rests = may_rest > 0 && dice_.chance(0.6);
     if (rests || (r.runs() && r.core().halted())) r.stop(true);
@@ -37,8 +37,9 @@ void cluster::heal() {
   }
   to_elect_ = elects([](node) { return true; }, "when all was well again");
   commits();
+  if (how_.single_faults == 0) clients_.end();
   // For long enough that a replica which was removed, or lags behind, would have disturbed.
-  settles();
+  loop_.run_for(how_.core.election_timeout * (how_.single_faults > 0 ? 4 : 2));
   stays(how_.single_faults > 0 ? 4 : 2, "when all was well again");
 }
 
@@ -68,8 +69,8 @@ void cluster::stays(std::int64_t time_outs, const char* when) {
 
 bool cluster::accepts(std::uint64_t request) {
   for (int k = 0; k < 40; ++k) {
-    const auto found = accepted_.find(request);
-    if (found != accepted_.end()) return found->second;
+    const auto found = replies_.find(request);
+    if (found != replies_.end()) return !found->second.refused;
     loop_.run_for(5ms);
   }
   return false;

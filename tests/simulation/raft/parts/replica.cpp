@@ -65,6 +65,7 @@ void replica::start() {
 
 void replica::stop(bool power_too) {
   if (!runs()) return;
+  ++around_.crashes;
   around_.trace.line(around_.loop.now(), id_, power_too ? " loses its power" : " is killed");
   core_.reset();
   paused_ = false;

@@ -49,6 +49,7 @@ struct surroundings {
   std::function<void(raft::node_id)> died;    ///< at a crash point
   std::function<void(raft::node_id)> halted;  ///< its disk has failed
   std::uint64_t steps = 0;
+  std::uint64_t crashes = 0;
   wire codec = {};
 };
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "property/support.hpp"
 #include "support.hpp"
 #include <doctest/doctest.h>
 
@@ -55,6 +56,9 @@ inline std::vector<std::vector<persist>> life() {
   out.push_back({p});
   return out;
 }
+
+/// Of places where something can go wrong, one of so many is tried: under a sanitizer not every one.
+constexpr std::size_t one_of = property::slowdown > 1 ? 5 : 1;
 
 struct lived {
   disk d = {};

@@ -82,7 +82,7 @@ TEST_CASE("log_file: any one bad sector of the files is mended, also of what was
   tally t;
   lived l;
   REQUIRE(live(l).ok());
-  for (std::size_t write = 0; write < l.states.size(); ++write) {
+  for (std::size_t write = 0; write < l.states.size(); write += one_of) {
     // With the mark behind the last batch and without it.
     for (const auto& keeps : {disk::chooser(all), disk::chooser(none)}) {
       const contents good = l.d.after_crash(l.acknowledged_at[write], 0, keeps);
@@ -125,7 +125,7 @@ TEST_CASE("log_file: any one wrong bit of a sector is mended, at every byte of e
     const contents good = l.d.after_crash(l.acknowledged_at[write], 0, none);
     contents files = good;
     for (auto& f : files) {
-      for (std::size_t at = 0; at < f.second.size(); ++at) {
+      for (std::size_t at = 0; at < f.second.size(); at += one_of) {
         f.second[at] = static_cast<char>(f.second[at] ^ 1 << at % 8);
         disk d(files);
         INFO(f.first, " at ", at, " after write ", write);
@@ -161,8 +161,8 @@ TEST_CASE("log_file: a file that is shorter or longer than it was is never a sho
   tally t;
   lived l;
   REQUIRE(live(l).ok());
-  for (std::size_t write = 0; write < l.states.size(); ++write) {
-    const std::size_t step = write % 8 == 4 ? 1 : 37;  // every prefix, where there is most
+  for (std::size_t write = 0; write < l.states.size(); write += one_of) {
+    const std::size_t step = write % 10 == 5 ? one_of : 101;  // every prefix, where there is most
     for (const auto& keeps : {disk::chooser(all), disk::chooser(none)}) {
       const contents good = l.d.after_crash(l.acknowledged_at[write], 0, keeps);
       contents files = good;
@@ -195,7 +195,7 @@ TEST_CASE("log_file: two files that are shorter than they were are never a short
   tally t;
   lived l;
   REQUIRE(live(l).ok());
-  for (std::size_t write = 0; write < l.states.size(); write += 2) {
+  for (std::size_t write = 0; write < l.states.size(); write += 2 * one_of) {
     const contents good = l.d.after_crash(l.acknowledged_at[write], 0, all);
     for (auto a = good.begin(); a != good.end(); ++a) {
       for (auto b = std::next(a); b != good.end(); ++b) {
@@ -208,7 +208,6 @@ TEST_CASE("log_file: two files that are shorter than they were are never a short
             const auto opened = open(d);
             INFO(a->first, " cut to ", i, "/24, ", b->first, " to ", j, "/24 after write ", write);
             REQUIRE_FALSE(opened.ok());
-            // With an empty lock and an empty log, too.
             check_found_or_refused(l, d, opened, l.acknowledged_at[write], t);
           }
         }

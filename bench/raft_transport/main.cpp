@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Raft's transport carries between two members on loopback, each with a context and a thread of its own: messages and
 // bytes in a second one way, the processor's time for each (both ends and the sender), and how long a message and its answer take.
-// `bench_raft_transport [seconds for each figure]`. Plain text is not what TLS costs nothing of: it has a CRC-32C in software.
+// `bench_raft_transport [seconds for each figure]`. Plain text has a CRC-32C in software, TLS has not.
 #include <algorithm>
 #include <atomic>
 #include <chrono>

@@ -361,16 +361,32 @@ TEST_CASE("intruders: who answers in a member's place is told nothing") {
 TEST_CASE("intruders: a member that answers with nonsense is hung up on, and called again later") {
   const authority ca;
   const tls_options second = ca.tls({.names = identity_of(2)});
-  for (const std::string& answer : {std::string("nonsense"), welcome(3, 1), welcome(2, 3), hello(2, 1),
-                                    welcome(2, 1) + frame(heartbeat(2, 1)), welcome(2, 1) + welcome(2, 1)}) {
+  struct row {
+    std::string answer;
+    const char* failure;
+    std::uint64_t connections;
+  };
+  const row table[] = {
+      {"nonsense", "frame: length is 1936617326; must be at least 1 and at most 128", 0},
+      {welcome(3, 1), "its answer is not a welcome", 0},
+      {welcome(2, 3), "its answer is not a welcome", 0},
+      {hello(2, 1), "its answer is not a welcome", 0},
+      {welcome(2, 1) + frame(heartbeat(2, 1)), "frame: kind is 4; must be at least 128 here", 1},
+      {welcome(2, 1) + welcome(2, 1), "said something else than that it is there", 1},
+  };
+  for (const row& r : table) {
+    CAPTURE(std::string(r.failure));
     false_member f(second);
-    member a(secured(1, ca));
+    auto one = secured(1, ca);
+    one.idle_timeout = 1h;  // it is not for want of words
+    member a(one);
     a->set_peers({{.id = 2, .host = "127.0.0.1", .port = f.port(), .identity = identity_of(2)}});
-    f.hear(answer);
+    f.hear(r.answer);
     CHECK(eventually([&] { return a.about(2).failures > 0; }));
-    CHECK_FALSE(a.about(2).last_failure.empty());
+    CHECK(a.about(2).last_failure == r.failure);
+    CHECK(a.about(2).connections == r.connections);
     CHECK(a.count() == 0);
-    f.hear(answer);
+    f.hear(r.answer);
   }
 }
 

@@ -193,9 +193,9 @@ class stranger {
   /// Looks, and does not wait.
   bool is_still_connected() {
     asio::error_code ec;
-    char byte = 0;
+    char bytes[1000];
     socket_.non_blocking(true);
-    socket_.read_some(asio::buffer(&byte, 1), ec);
+    while (!ec) socket_.read_some(asio::buffer(bytes), ec);
     socket_.non_blocking(false);
     return ec == asio::error::would_block;
   }

@@ -99,8 +99,8 @@ class leader_drill {
     if (!v) return false;
     const char* const sent = signal == SIGKILL ? "kill -9" : signal == SIGSTOP ? "SIGSTOP" : "SIGTERM";
     fmt::print("{} leads under token {} and does job {}: {}\n", v->who->name, v->token, v->job, sent);
-    const auto newer =
-        wait_for_write([&](const write_request& r) { return r.written && r.token > v->token; });
+    const auto newer = wait_for_write(
+        [&](const write_request& r) { return r.written && r.token > v->token && r.job >= v->job; });
     if (!newer) return false;
     fmt::print("  job {} was written under token {}\n", newer->job, newer->token);
     if (signal == SIGSTOP) return let_go_on(*v);

@@ -19,7 +19,6 @@ namespace {
 
 using namespace property;
 using namespace seawall;
-using outcome = map_outcome;
 
 /// Remembers everything, and walks over all of it.
 class map_model {
@@ -30,18 +29,18 @@ class map_model {
       case map_command::kind::open_session: return open(c.max_sessions);
       case map_command::kind::close_session:
         return {std::erase_if(sessions_, [&](const session& s) { return s.number == c.session; }) != 0
-                    ? outcome::done
-                    : outcome::session_expired,
+                    ? map_outcome::done
+                    : map_outcome::session_expired,
                 0};
       default: break;
     }
     if (c.session == 0) return write(c);
     const auto s = std::find_if(sessions_.begin(), sessions_.end(),
                                 [&](const session& x) { return x.number == c.session; });
-    if (s == sessions_.end()) return {outcome::session_expired, 0};
+    if (s == sessions_.end()) return {map_outcome::session_expired, 0};
     s->used = index;
     s->awaited = std::max(s->awaited, c.awaited);
-    if (c.sequence < s->awaited) return {outcome::forgotten, 0};
+    if (c.sequence < s->awaited) return {map_outcome::forgotten, 0};
     for (const auto& [sequence, answer] : s->done) {
       if (sequence == c.sequence) return answer;
     }
@@ -66,7 +65,7 @@ class map_model {
       sessions_.erase(sessions_.begin());
     }
     sessions_.push_back({.number = index_, .used = index_});
-    return {outcome::done, index_};
+    return {map_outcome::done, index_};
   }
 
   std::size_t bytes() const {
@@ -88,12 +87,12 @@ class map_model {
   }
   map_answer write(const map_command& c) {
     const bool there = entries.count(c.key) != 0;
-    if (!holds(c.when, c.key)) return {outcome::conflict, there ? entries[c.key].revision : 0};
+    if (!holds(c.when, c.key)) return {map_outcome::conflict, there ? entries[c.key].revision : 0};
     if (c.what == map_command::kind::erase) {
-      if (!there) return {outcome::done, 0};
+      if (!there) return {map_outcome::done, 0};
       entries.erase(c.key);
       changes.push_back({index_, c.key, std::nullopt});
-      return {outcome::done, index_};
+      return {map_outcome::done, index_};
     }
     auto after = entries;
     std::swap(after, entries);
@@ -102,13 +101,13 @@ class map_model {
     const bool more = entries.size() > after.size();
     if ((more && entries.size() > c.max_entries) || ((more || bytes() > before) && bytes() > c.max_bytes)) {
       entries = after;
-      return {outcome::no_room, 0};
+      return {map_outcome::no_room, 0};
     }
     map_entry& e = entries[c.key];
     e.revision = index_;
     if (!there) e.created = index_;
     changes.push_back({index_, c.key, c.value});
-    return {outcome::done, index_};
+    return {map_outcome::done, index_};
   }
   static std::size_t bytes_of(const std::map<std::string, map_entry>& m) {
     std::size_t sum = 0;
@@ -139,7 +138,7 @@ class map_duel {
         return text("answer ", to_string(seen.answer.how), " ", seen.answer.revision, ", should be ",
                     to_string(wanted.how), " ", wanted.revision);
     }
-    if (wanted.how == outcome::done && c.what == map_command::kind::open_session)
+    if (wanted.how == map_outcome::done && c.what == map_command::kind::open_session)
       sessions_.push_back(wanted.revision);
     if (d_.chance(5)) {
       // A replica that has missed all until now.

@@ -13,7 +13,6 @@
 namespace {
 
 using namespace seawall;
-using outcome = map_outcome;
 
 /// A map, and the log that it is told.
 struct replica {
@@ -47,8 +46,8 @@ map_command of(map_command c, std::uint64_t session, std::uint64_t sequence, std
   return c;
 }
 
-map_answer done(std::uint64_t revision) { return {.how = outcome::done, .revision = revision}; }
-map_answer conflict(std::uint64_t revision) { return {.how = outcome::conflict, .revision = revision}; }
+map_answer done(std::uint64_t revision) { return {.how = map_outcome::done, .revision = revision}; }
+map_answer conflict(std::uint64_t revision) { return {.how = map_outcome::conflict, .revision = revision}; }
 
 std::vector<std::string> keys_of(const map_page& page) {
   std::vector<std::string> keys;
@@ -122,7 +121,7 @@ TEST_CASE("replicated_map: a bound is met by equality, and what makes it smaller
     c.max_bytes = bytes;
     return c;
   };
-  const map_answer full{.how = outcome::no_room};
+  const map_answer full{.how = map_outcome::no_room};
   CHECK(r.answer(bounded(put("a", "123"), 2, 8)) == done(1));
   CHECK(r.answer(bounded(put("b", "1234"), 2, 8)) == full);
   CHECK(r.answer(bounded(put("b", "123"), 2, 8)) == done(3));
@@ -188,11 +187,11 @@ TEST_CASE("replicated_map: an answer that was received is forgotten, and its com
   const std::uint64_t s = r.open();
   r.answer(of(put("k", "1"), s, 1));
   CHECK(r.answer(of(put("k", "3"), s, 3, 3)) == done(3));
-  CHECK(r.answer(of(put("k", "1"), s, 1)).how == outcome::forgotten);
+  CHECK(r.answer(of(put("k", "1"), s, 1)).how == map_outcome::forgotten);
   // One that was never seen, and that nobody waits for any more.
-  CHECK(r.answer(of(put("k", "2"), s, 2)).how == outcome::forgotten);
+  CHECK(r.answer(of(put("k", "2"), s, 2)).how == map_outcome::forgotten);
   CHECK(r.answer(of(put("k", "3"), s, 3, 2)) == done(3));  // an older word does not undo a newer one
-  CHECK(r.answer(of(put("k", "2"), s, 2)).how == outcome::forgotten);
+  CHECK(r.answer(of(put("k", "2"), s, 2)).how == map_outcome::forgotten);
   CHECK(r.map.get("k")->value == "3");
 }
 
@@ -200,9 +199,9 @@ TEST_CASE("replicated_map: a session ends by being closed, and does nothing afte
   replica r;
   const std::uint64_t s = r.open();
   const map_command close{.what = map_command::kind::close_session, .session = s};
-  CHECK(r.answer(close).how == outcome::done);
-  CHECK(r.answer(close).how == outcome::session_expired);
-  CHECK(r.answer(of(put("k", "1"), s, 1)).how == outcome::session_expired);
+  CHECK(r.answer(close).how == map_outcome::done);
+  CHECK(r.answer(close).how == map_outcome::session_expired);
+  CHECK(r.answer(of(put("k", "1"), s, 1)).how == map_outcome::session_expired);
   CHECK(r.map.size() == 0);
 }
 
@@ -212,8 +211,8 @@ TEST_CASE("replicated_map: the session that was used least recently makes room, 
   r.answer(of(put("k", "1"), first, 1));
   r.open(2);
   CHECK(r.map.sessions() == 2);
-  CHECK(r.answer(of(put("k", "2"), second, 1)).how == outcome::session_expired);
-  CHECK(r.answer(of(put("k", "2"), first, 2)).how == outcome::done);
+  CHECK(r.answer(of(put("k", "2"), second, 1)).how == map_outcome::session_expired);
+  CHECK(r.answer(of(put("k", "2"), first, 2)).how == map_outcome::done);
   r.open(1);
   CHECK(r.map.sessions() == 1);
 }
@@ -225,7 +224,7 @@ TEST_CASE("replicated_map: a repeat counts as use") {
   const std::uint64_t second = r.open(2);
   r.answer(of(put("k", "1"), first, 1));
   r.open(2);
-  CHECK(r.answer(of(put("k", "2"), second, 1)).how == outcome::session_expired);
+  CHECK(r.answer(of(put("k", "2"), second, 1)).how == map_outcome::session_expired);
 }
 
 TEST_CASE("replicated_map: without a session a command is done as often as it is there") {
@@ -321,7 +320,7 @@ TEST_CASE("replicated_map: bytes that are no command change nothing but the inde
   REQUIRE(parse_map_command(good));
   for (std::size_t n = 0; n < good.size(); ++n) CHECK_FALSE(parse_map_command(good.substr(0, n)));
   CHECK_FALSE(parse_map_command(good + '\0'));
-  CHECK(r.map.apply(1, good.substr(1)).answer.how == outcome::malformed);
+  CHECK(r.map.apply(1, good.substr(1)).answer.how == map_outcome::malformed);
   CHECK(r.map.index() == 1);
   CHECK(r.map.size() == 0);
 }
@@ -402,13 +401,13 @@ TEST_CASE("replicated_map: a state that is none is refused, and nothing has chan
 
 TEST_CASE("replicated_map: an answer as bytes") {
   for (std::size_t how = 0; how < map_outcome_count; ++how) {
-    const map_answer a{.how = static_cast<outcome>(how), .revision = 77 + how};
+    const map_answer a{.how = static_cast<map_outcome>(how), .revision = 77 + how};
     CHECK(parse_map_answer(encode(a)) == a);
   }
-  CHECK_FALSE(parse_map_answer(encode(map_answer{.how = static_cast<outcome>(map_outcome_count)})));
+  CHECK_FALSE(parse_map_answer(encode(map_answer{.how = static_cast<map_outcome>(map_outcome_count)})));
   CHECK_FALSE(parse_map_answer(encode(map_answer{}) + "x"));
   CHECK_FALSE(parse_map_answer(""));
-  CHECK(to_string(outcome::malformed) == "malformed");
+  CHECK(to_string(map_outcome::malformed) == "malformed");
 }
 
 TEST_CASE("replicated_map: limits out of range are refused by name") {

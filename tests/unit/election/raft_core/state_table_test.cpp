@@ -30,11 +30,11 @@ driven in_role(role r) {
   return d;
 }
 
-struct event {
+struct stimulus {
   const char* name;
   void (*happens)(driven&);
 };
-const event events[] = {
+const stimulus events[] = {
     {"tick too early", [](driven& d) { d.tick(ms(1)); }},
     {"time-out", [](driven& d) { d.now = d.now + ms(1500), d.tick(); }},
     {"append, earlier term", [](driven& d) { d.receive(2, 2, append(0, 0)); }},
@@ -68,7 +68,7 @@ std::string after(driven& d) {
 TEST_CASE("every role x every event") {
   const role roles[] = {role::follower, role::pre_candidate, role::candidate, role::leader, role::learner};
   std::string table;
-  for (const event& e : events) {
+  for (const stimulus& e : events) {
     std::string row = e.name;
     row.resize(32, ' ');
     for (const role r : roles) {

@@ -105,7 +105,7 @@ void explored(raftsim::small_world w, bool all) {
   CHECK((e.exhausted || !all || property::slowdown > 1));
   CHECK(e.with_leader > 0);
   MESSAGE(e.states, " states, ", e.transitions, " transitions, ", e.depth, " steps deep, ",
-          e.exhausted ? "all of them" : "not all of them");
+          std::string(e.exhausted ? "all of them" : "not all of them"));
 }
 
 TEST_CASE("raft exploration: two time-outs and a proposal, every order of messages and losses") {

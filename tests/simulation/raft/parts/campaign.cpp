@@ -260,6 +260,7 @@ bool explore_all(std::uint64_t most_states) {
     small_world world;
   };
   const row rows[] = {
+      {"one time-out, one proposal", {.time_outs = 1, .proposals = 1, .last_term = 1}},
       {"two time-outs, one proposal", {.time_outs = 2, .proposals = 1, .last_term = 2}},
       {"two time-outs, a crash, a slow disk",
        {.time_outs = 2, .proposals = 0, .crashes = 1, .slow_disk = true, .last_term = 2}},

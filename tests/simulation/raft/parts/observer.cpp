@@ -153,11 +153,10 @@ void observer::check_leader(raft::node_id n, const watched& w, const raft::raft_
     broken("election safety", name(n) + " leads term " + std::to_string(core.term()) + ", in which " +
                                   name(found->second) + " has led");
   // Votes that come late may yet make a leader of a term in which nothing can be committed any more.
-  const auto later = std::partition_point(committed_.begin(), committed_.end(),
-                                          [&](const outline::line& l) { return l.term < core.term(); });
-  if (later == committed_.begin()) return;
-  const auto last = static_cast<raft::log_index>(later - committed_.begin());
-  const raft::term_number term = std::prev(later)->term;
+  const auto later = std::lower_bound(committed_in_.begin(), committed_in_.end(), core.term());
+  if (later == committed_in_.begin()) return;
+  const auto last = static_cast<raft::log_index>(later - committed_in_.begin());
+  const raft::term_number term = committed_[last - 1].term;
   if (!w.memory.holds(last, term))
     broken("leader completeness", name(n) + " leads term " + std::to_string(core.term()) + " without " +
                                       at(last, term) + ", which is committed");
@@ -177,7 +176,10 @@ void observer::check_commit(raft::node_id n, watched& w, const raft::raft_core& 
       broken("commit", name(n) + " commits " + at(now, term) + ", which is on the disks of " +
                            std::to_string(on_disk) + " of " + std::to_string(voters.size()));
     if (term != core.term()) broken("commit", name(n) + " commits by counting " + at(now, term));
-    while (committed_.size() < now) committed_.push_back(w.memory.at(committed_.size() + 1));
+    while (committed_.size() < now) {
+      committed_.push_back(w.memory.at(committed_.size() + 1));
+      committed_in_.push_back(core.term());
+    }
   }
   if (now > committed_.size())
     broken("state machine safety",

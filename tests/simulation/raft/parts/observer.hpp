@@ -92,7 +92,8 @@ class observer {
   std::map<std::pair<raft::term_number, raft::node_id>, raft::node_id> votes_;
   std::unordered_map<std::uint64_t, known_entry> entries_;  // by index and term
   std::vector<outline::line> committed_;                    // by index - 1
-  std::vector<std::optional<std::uint64_t>> digests_;       // by index
+  std::vector<raft::term_number> committed_in_;        // the leader's term: an entry may be older than that
+  std::vector<std::optional<std::uint64_t>> digests_;  // by index
   std::pair<raft::term_number, raft::node_id> last_grant_{0, raft::nobody};
   std::uint64_t grants_ = 0;
 };

@@ -22,7 +22,7 @@ void cluster::heal() {
   std::uint64_t may_rest = how_.bare_majority ? (how_.voters - 1) / 2 : 0;
   for (replica& r : replicas_) {
     r.resume();
-    r.arm(crash_point::none);
+    r.spare();
     r.disk().fail_syncs(0);
     r.disk().set_options(how_.good_disk);
     r.disk().go_on();

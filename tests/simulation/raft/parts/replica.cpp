@@ -178,7 +178,7 @@ void replica::carry_out(raft::effects e) {
   if (stores) {
     ++persists_;
     const auto& only = around_.how.only;
-    if (only && only->replica == id_ && only->persist == persists_) armed_ = only->where;
+    if (only && !spared_ && only->replica == id_ && only->persist == persists_) armed_ = only->where;
     if (dies_at(crash_point::before_write)) return;
     write(std::move(*e.store));
   }

@@ -86,6 +86,11 @@ class replica {
   /// The clock has been set or runs at another rate: its timer is set anew.
   void clock_changed() { wake_at(wake_); }
   void arm(crash_point where) { armed_ = where; }
+  /// Dies at no crash point any more.
+  void spare() {
+    armed_ = crash_point::none;
+    spared_ = true;
+  }
 
   void propose(std::uint64_t request, const map_command& c);
   void read(std::uint64_t request, std::uint64_t key);
@@ -147,6 +152,7 @@ class replica {
   std::map<std::uint64_t, pending> pending_;
   std::map<raft::log_index, bool> results_;  // of the last commands
   crash_point armed_ = crash_point::none;
+  bool spared_ = false;
 
   alarm alarm_;
   seawall::testing::virtual_scheduler::timer timer_;

@@ -160,7 +160,7 @@ TEST_CASE("etcd nonsense: a watch that tells old news again is not believed") {
     return fake_etcd::ok(R"({"header":{"revision":"9"},"responses":[{"response_range":{"kvs":[)" +
                          fake_etcd::leader("b", "9", "7") + "]}}]}");
   });
-  server.tell(event(put) + event(erased) + event(put));
+  server.tell(event(put) + event(erased));
   auto o = options_for("a", {server.endpoint()});
   o.look_every = 1h;
   std::atomic<int> changes{0};
@@ -171,6 +171,23 @@ TEST_CASE("etcd nonsense: a watch that tells old news again is not believed") {
   CHECK(a.snapshot().campaigns == 0);
   CHECK(a.snapshot().leader == "b");
   CHECK(changes == 1);
+}
+
+TEST_CASE("etcd nonsense: who loses to another node of its own name has lost") {
+  std::atomic<bool> taken{false};
+  fake_etcd server;
+  server.answer("/v3/kv/txn", [&](const std::string& b) {
+    if (b.find("request_put") != std::string::npos) taken = true;
+    return fake_etcd::ok(R"({"header":{"revision":"9"},"responses":[{"response_range":{"kvs":[)" +
+                         (taken ? fake_etcd::leader("a", "9", "7") : "") + "]}}]}");
+  });
+  election_log log;
+  etcd_elector a(options_for("a", {server.endpoint()}));
+  a.start(logged(log, "a"));
+  REQUIRE(eventually([&] { return a.snapshot().state == etcd_elector_state::following; }));
+  CHECK(taken);
+  CHECK_FALSE(a.current());
+  CHECK(a.snapshot().grants == 0);
 }
 
 TEST_CASE("etcd nonsense: a watch from a revision that was compacted is opened again, from a newer one") {

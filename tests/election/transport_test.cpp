@@ -85,7 +85,7 @@ TEST_CASE("transport: plain text on loopback, with a checksum") {
   CHECK(s.is_hung_up_on());
   CHECK(p.b.about(3).violations == 1);
   CHECK(p.b.about(3).received_messages == 1);
-  CHECK(p.b.about(3).last_hang_up.starts_with("message: checksum is "));
+  CHECK(eventually([&] { return p.b.about(3).last_hang_up.starts_with("message: checksum is "); }));
 }
 
 TEST_CASE("transport: a peer that is killed and comes back is connected again, both ways") {

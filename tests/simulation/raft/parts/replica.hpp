@@ -56,6 +56,9 @@ struct surroundings {
 class replica {
  public:
   replica(surroundings& around, raft::node_id id, raft::stored_state first);
+  replica(const replica&) = delete;
+  replica& operator=(const replica&) = delete;
+  ~replica() { around_.loop.cancel(timer_); }
 
   raft::node_id id() const { return id_; }
   bool ever_ran() const { return life_ != 0; }

@@ -62,27 +62,7 @@ bool set_switch(options& o, std::string_view flag) {
 }  // namespace
 
 std::variant<options, help_wanted, usage_error> parse_options(std::span<const std::string_view> arguments) {
-  options o;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view argument = arguments[i];
-    if (argument == "--help" || argument == "-h") return help_wanted{};
-    if (set_switch(o, argument)) continue;
-
-    const std::size_t equals = argument.find('=');
-    const std::string_view flag = argument.substr(0, equals);
-    if (!takes_value(flag)) return usage_error{fmt::format("'{}' is not a flag of seawall_drill", argument)};
-    std::string_view value;
-    if (equals != std::string_view::npos) {
-      value = argument.substr(equals + 1);
-    } else if (i + 1 < arguments.size()) {
-      value = arguments[++i];
-    } else {
-      return usage_error{fmt::format("{}: a value is missing", flag)};
-    }
-    if (std::string problem = set_value(o, flag, value); !problem.empty())
-      return usage_error{std::move(problem)};
-  }
-  return o;
+  return command_line<options>{"seawall_drill", set_switch, takes_value, set_value}.parse(arguments);
 }
 
 std::string_view usage() {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <variant>
 
+#include "drill/command_line.hpp"
 #include "timeline.hpp"
 
 namespace drill {
@@ -23,11 +24,6 @@ struct options {
   std::string report_file = "drill-report.html";
   std::string json_file;  ///< none if empty
   bool live = true;       ///< redraw a table in place if stdout is a terminal
-};
-
-struct help_wanted {};
-struct usage_error {
-  std::string message;  ///< names the flag, the value and what is allowed
 };
 
 /// `arguments` without the program's name.

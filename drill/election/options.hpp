@@ -8,6 +8,8 @@
 #include <string_view>
 #include <variant>
 
+#include "drill/command_line.hpp"
+
 namespace drill::election {
 
 /// What the driver was asked to do.
@@ -22,11 +24,6 @@ struct options {
   bool with_etcd = true;
   std::string json_file = {};  ///< the figures
   std::string log_file = {};   ///< the observer's log, a record in each line
-};
-
-struct help_wanted {};
-struct usage_error {
-  std::string message;
 };
 
 std::variant<options, help_wanted, usage_error> parse_options(std::span<const std::string_view> arguments);

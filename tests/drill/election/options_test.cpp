@@ -52,7 +52,7 @@ TEST_CASE("election drill: a wrong flag or value is refused, not guessed at") {
                                                                       {"--json="},
                                                                       {"quick"}}) {
     CAPTURE(words.front());
-    CHECK(std::holds_alternative<usage_error>(parse(words)));
+    CHECK(std::holds_alternative<drill::usage_error>(parse(words)));
   }
-  CHECK(std::holds_alternative<help_wanted>(parse({"--quick", "--help"})));
+  CHECK(std::holds_alternative<drill::help_wanted>(parse({"--quick", "--help"})));
 }
